@@ -27,9 +27,7 @@ const heartbeat = 30 * time.Second
 const maxLine = 16 << 20
 
 func main() {
-	ticker := time.NewTicker(heartbeat)
-	defer ticker.Stop()
-	os.Exit(run(os.Stdin, os.Stdout, ticker.C))
+	os.Exit(run(os.Stdin, os.Stdout, time.Tick(heartbeat)))
 }
 
 // run reports the events read from in to out. Every value of tick, the time of
