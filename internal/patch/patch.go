@@ -7,7 +7,18 @@
 // a network, and must never re-encode YAML.
 package patch
 
-import "towpath.dev/towpath/internal/image"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+
+	"towpath.dev/towpath/internal/image"
+)
+
+// MaxFileSize is the size in bytes above which a file is refused unread.
+const MaxFileSize = 4 << 20
 
 // File is one file of a repository.
 type File struct {
@@ -46,6 +57,8 @@ type Skipped struct {
 }
 
 // Set is a wanted value: the reference that every marker of Policy shall hold.
+// A part that Ref lacks (a repository, a tag, a digest) cannot be written; the
+// markers that ask for it are reported.
 type Set struct {
 	Policy string
 	Ref    image.Ref
@@ -61,7 +74,8 @@ type Edit struct {
 	New    string `json:"new"`
 }
 
-// Result is what Apply did. Files holds only changed files, whole and new.
+// Result is what Apply did, in the order of the files given and of the lines in
+// them. Files holds only changed files, whole and new.
 type Result struct {
 	Files   []File
 	Edits   []Edit
@@ -69,18 +83,30 @@ type Result struct {
 }
 
 // Markers returns the usable markers of f in the order of the file, and those
-// that cannot work with the reason. A file that names no marker is not parsed.
-func Markers(f File) ([]Marker, []Skipped) { return nil, nil }
-
-// Apply writes the sets at their markers. A file is changed wholly or not at
-// all. Applying the result again changes nothing.
-func Apply(files []File, sets []Set) Result { return Result{} }
-
-// Values assembles one reference per policy from the markers of one app.
-// Contradictory or incomplete values of a policy are reported and left out.
-func Values(markers []Marker) (map[string]image.Ref, []Skipped) { return nil, nil }
+// that cannot work with the reason. A file without the bytes "towpath:" or
+// "$imagepolicy" is not parsed at all. A file that cannot be read as YAML is
+// one Skipped, and has no usable marker.
+func Markers(f File) ([]Marker, []Skipped) {
+	if !screen(f.Data) {
+		return nil, nil
+	}
+	found, skipped := scan(f)
+	markers := make([]Marker, 0, len(found))
+	for _, t := range found {
+		markers = append(markers, t.marker)
+	}
+	return markers, skipped
+}
 
 // Content names a set of values of one app in one environment: "sha256:<hex>"
 // over env, app and the sorted "policy=ref" lines. The same values give the
-// same content, whoever computes it.
-func Content(env, app string, values map[string]image.Ref) string { return "" }
+// same content, whoever computes it; values are meant as Values returned them.
+func Content(env, app string, values map[string]image.Ref) string {
+	h := sha256.New()
+	// Quoting keeps the lines of one field from being read as another's.
+	fmt.Fprintf(h, "env=%q\napp=%q\n", env, app)
+	for _, policy := range slices.Sorted(maps.Keys(values)) {
+		fmt.Fprintf(h, "%s=%s\n", policy, values[policy])
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}

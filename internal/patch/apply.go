@@ -1,0 +1,196 @@
+package patch
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"towpath.dev/towpath/internal/image"
+)
+
+// Apply writes the sets at their markers. A file is changed wholly or not at
+// all: what cannot be proved to differ only at marked scalars is refused. The
+// parts of one reference in a file (:name, :tag, :digest) are written together
+// or not at all. Only markers of the sets given are reported, and files that
+// may hold one but cannot be read. Applying the result again changes nothing.
+func Apply(files []File, sets []Set) Result {
+	want := map[string][]image.Ref{} // policy → the different references wanted
+	for _, s := range sets {
+		if !slices.Contains(want[s.Policy], s.Ref) {
+			want[s.Policy] = append(want[s.Policy], s.Ref)
+		}
+	}
+	var r Result
+	for _, f := range files {
+		if screen(f.Data) && concerns(f.Data, want) {
+			r.file(f, want)
+		}
+	}
+	return r
+}
+
+// concerns reports whether a file may hold a marker of a wanted policy. It is
+// what keeps the cost from growing with files of other policies.
+func concerns(data []byte, want map[string][]image.Ref) bool {
+	policies, sure := glance(data)
+	return !sure || slices.ContainsFunc(policies, func(p string) bool { return p == "" || len(want[p]) > 0 })
+}
+
+// splice is one wanted change of a file's bytes.
+type splice struct {
+	target
+	text  string // with quotes
+	value string // without
+}
+
+func (r *Result) file(f File, want map[string][]image.Ref) {
+	s, refusal := read(f)
+	if refusal != nil {
+		r.Skipped = append(r.Skipped, *refusal)
+		return
+	}
+	found, broken := s.targets(f.Path)
+	broken = slices.DeleteFunc(broken, func(k Skipped) bool { return k.Policy != "" && len(want[k.Policy]) == 0 })
+	splices, refused := plan(found, broken, want)
+	edits, err := r.change(f, s, splices)
+	if err != nil {
+		refused = append(refused, Skipped{Path: f.Path, Line: splices[0].marker.Line, Policy: splices[0].marker.Policy,
+			Reason: fmt.Sprintf("the file is left as it is: %v", err)})
+	}
+	r.Edits = append(r.Edits, edits...)
+	refused = append(refused, broken...)
+	slices.SortStableFunc(refused, func(a, b Skipped) int { return a.Line - b.Line })
+	r.Skipped = append(r.Skipped, refused...)
+}
+
+// plan decides for each marker of a wanted policy what its text becomes.
+func plan(found []target, broken []Skipped, want map[string][]image.Ref) (splices []splice, refused []Skipped) {
+	torn := map[string]bool{} // policy → one of its part markers cannot be written
+	for _, b := range broken {
+		torn[b.Policy] = true
+	}
+	values := make([]string, len(found))
+	reasons := make([]string, len(found))
+	for i, t := range found {
+		values[i], reasons[i] = wanted(t.marker, want[t.marker.Policy])
+		if reasons[i] != "" && t.marker.Part != PartRef {
+			torn[t.marker.Policy] = true
+		}
+	}
+	for i, t := range found {
+		if len(want[t.marker.Policy]) == 0 {
+			continue
+		}
+		if reasons[i] == "" && t.marker.Part != PartRef && torn[t.marker.Policy] {
+			reasons[i] = fmt.Sprintf("another part of %s in this file cannot be written; parts of one reference change together", t.marker.Policy)
+		}
+		switch {
+		case reasons[i] != "":
+			refused = append(refused, Skipped{Path: t.marker.Path, Line: t.marker.Line, Policy: t.marker.Policy, Reason: reasons[i]})
+		case values[i] != t.marker.Value || t.node.ShortTag() != "!!str":
+			splices = append(splices, splice{target: t, value: values[i], text: encode(values[i], t.node)})
+		}
+	}
+	return splices, refused
+}
+
+// wanted returns the value that a marker shall hold, or why there is none.
+func wanted(m Marker, refs []image.Ref) (value, reason string) {
+	switch len(refs) {
+	case 0:
+		return "", ""
+	case 1:
+	default:
+		return "", fmt.Sprintf("two values are wanted for %s: %s and %s", m.Policy, refs[0], refs[1])
+	}
+	ref := refs[0]
+	lacks := func(what, hint string) (string, string) {
+		return "", fmt.Sprintf("the reference wanted for %s has no %s; %s", m.Policy, what, hint)
+	}
+	switch {
+	case (m.Part == PartRef || m.Part == PartName) && ref.Repo == image.Repo{}:
+		return lacks("repository", "name it in the set")
+	case m.Part == PartRef:
+		return ref.String(), ""
+	case m.Part == PartName:
+		return ref.Repo.String(), ""
+	case m.Part == PartTag && ref.Tag == "":
+		return lacks("tag", "remove the marker or follow a tag")
+	case m.Part == PartTag:
+		return string(ref.Tag), ""
+	case ref.Digest == "":
+		return lacks("digest", "remove the marker or let the policy pin digests")
+	}
+	return string(ref.Digest), ""
+}
+
+// change splices, proves the result and takes it over.
+func (r *Result) change(f File, s *source, splices []splice) ([]Edit, error) {
+	if len(splices) == 0 {
+		return nil, nil
+	}
+	var out bytes.Buffer
+	out.Grow(len(f.Data) + 64*len(splices))
+	values := map[*yaml.Node]string{}
+	var edits []Edit
+	at := 0
+	for _, p := range splices {
+		if p.start < at {
+			return nil, fmt.Errorf("two markers stand for one value")
+		}
+		out.Write(f.Data[at:p.start])
+		out.WriteString(p.text)
+		at = p.end
+		values[p.node] = p.value
+		edits = append(edits, Edit{Path: f.Path, Line: p.marker.Line, Policy: p.marker.Policy, Part: p.marker.Part, Old: p.marker.Value, New: p.value})
+	}
+	out.Write(f.Data[at:])
+	if out.Len() > MaxFileSize {
+		return nil, fmt.Errorf("it would become larger than %d MiB", MaxFileSize>>20)
+	}
+	if err := prove(s.docs, out.Bytes(), values); err != nil {
+		return nil, err
+	}
+	r.Files = append(r.Files, File{Path: f.Path, Data: out.Bytes()})
+	return edits, nil
+}
+
+// prove parses the new bytes and compares the trees: apart from the marked
+// scalars, everything must be as before, comments, styles and lines included.
+func prove(before []*yaml.Node, data []byte, values map[*yaml.Node]string) error {
+	after, err := parse(data)
+	if err != nil {
+		return fmt.Errorf("with the new value it is no longer YAML: %w", err)
+	}
+	if len(before) != len(after) {
+		return fmt.Errorf("the new value would change the number of documents")
+	}
+	for i := range before {
+		if line := differ(before[i], after[i], values); line > 0 {
+			return fmt.Errorf("the new value would change something else in line %d", line)
+		}
+	}
+	return nil
+}
+
+// differ returns the line of the first difference that was not asked for, or 0.
+func differ(a, b *yaml.Node, values map[*yaml.Node]string) int {
+	same := a.Kind == b.Kind && a.Line == b.Line && a.Anchor == b.Anchor && len(a.Content) == len(b.Content) &&
+		a.HeadComment == b.HeadComment && a.LineComment == b.LineComment && a.FootComment == b.FootComment
+	if v, edited := values[a]; edited {
+		same = same && b.Value == v && b.ShortTag() == "!!str"
+	} else {
+		same = same && a.Value == b.Value && a.Style == b.Style && a.Tag == b.Tag
+	}
+	if !same {
+		return max(a.Line, 1)
+	}
+	for i := range a.Content {
+		if line := differ(a.Content[i], b.Content[i], values); line > 0 {
+			return line
+		}
+	}
+	return 0
+}

@@ -1,0 +1,119 @@
+package patch
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// The bytes without which a file holds no marker, in our form and in Flux's.
+const (
+	ownToken  = "towpath:"
+	fluxToken = "$imagepolicy"
+	fluxKey   = `"` + fluxToken + `"`
+)
+
+var (
+	// ownMarkers finds the places of a text that read as a marker of our form.
+	ownMarkers = regexp.MustCompile(`#[# \t]*towpath:[ \t]*([^\s:]*)`)
+	// fluxMarkers finds Flux's form and the policy it names.
+	fluxMarkers = regexp.MustCompile(`"\$imagepolicy"[ \t]*:[ \t]*"[^":\\]*:([^":\\]*)`)
+	// policyName is a DNS-1123 subdomain, which every policy's name is.
+	policyName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+)
+
+// screen reports whether data may hold a marker, by its bytes alone.
+func screen(data []byte) bool {
+	return bytes.Contains(data, []byte(ownToken)) || bytes.Contains(data, []byte(fluxToken))
+}
+
+// glance returns the policies that the markers of data may name, without
+// parsing it, or sure false when only a parser can tell.
+func glance(data []byte) (policies []string, sure bool) {
+	for _, m := range ownMarkers.FindAllSubmatch(data, -1) {
+		policies = append(policies, string(m[1]))
+	}
+	flux := fluxMarkers.FindAllSubmatch(data, -1)
+	for _, m := range flux {
+		policies = append(policies, string(m[1]))
+	}
+	return policies, len(flux) == bytes.Count(data, []byte(fluxToken))
+}
+
+// claim is what a comment says: this value is the part of that policy's choice.
+type claim struct {
+	policy string
+	part   Part
+	reason string // why the comment is no usable marker; "" when it is one
+}
+
+// readComment reads a comment, "#" included. It reports false when the comment
+// only happens to hold a token of ours, as prose does.
+func readComment(comment string, beside bool) (claim, bool) {
+	own := len(ownMarkers.FindAllString(comment, -1))
+	flux := strings.Count(comment, fluxToken)
+	text := strings.TrimLeft(comment, "# \t")
+	switch {
+	case own+flux > 1:
+		return claim{policy: anyPolicy(comment), reason: "two markers on one line; a value has one policy"}, true
+	case strings.HasPrefix(text, ownToken):
+		return readOwn(strings.TrimLeft(strings.TrimPrefix(text, ownToken), " \t")), true
+	case flux == 1 && strings.HasPrefix(text, "{"):
+		return readFlux(text), true
+	case flux == 1 && strings.Contains(text, "{"), own == 1, beside && strings.Contains(text, ownToken):
+		return claim{policy: anyPolicy(comment), reason: "the marker must be the first thing in its comment"}, true
+	}
+	return claim{}, false
+}
+
+// anyPolicy names the first policy that a text seems to mean, for the report.
+func anyPolicy(text string) string {
+	policies, _ := glance([]byte(text))
+	return slices.Concat(policies, []string{""})[0]
+}
+
+func readOwn(text string) claim {
+	word, _, _ := strings.Cut(text, "\t")
+	word, _, _ = strings.Cut(word, " ")
+	if word == "" {
+		return claim{reason: "the marker names no policy; write # towpath: NAME"}
+	}
+	name, part, has := strings.Cut(word, ":")
+	return newClaim(name, part, has)
+}
+
+func readFlux(text string) claim {
+	var fields map[string]any
+	if err := json.NewDecoder(strings.NewReader(text)).Decode(&fields); err != nil {
+		return claim{policy: anyPolicy(text), reason: `the marker is not JSON; write # {"` + fluxToken + `": "NAMESPACE:NAME"}`}
+	}
+	value, ok := fields[fluxToken].(string)
+	if !ok {
+		return claim{reason: `the marker needs a text at "` + fluxToken + `"`}
+	}
+	_, rest, ok := strings.Cut(value, ":") // Flux's namespace means nothing here
+	if !ok {
+		return claim{policy: value, reason: fmt.Sprintf("the marker %q must be NAMESPACE:NAME, as Flux wants it", value)}
+	}
+	name, part, has := strings.Cut(rest, ":")
+	return newClaim(name, part, has)
+}
+
+func newClaim(name, part string, hasPart bool) claim {
+	if !policyName.MatchString(name) {
+		return claim{policy: name, reason: fmt.Sprintf("%q is no name of a policy; names are lower-case letters, digits, - and .", name)}
+	}
+	c := claim{policy: name, part: PartRef}
+	if hasPart {
+		c.part = Part(part)
+		switch c.part {
+		case PartTag, PartName, PartDigest:
+		default:
+			c.reason = fmt.Sprintf("unknown part %q; write %s, %s:tag, %s:name or %s:digest", part, name, name, name, name)
+		}
+	}
+	return c
+}

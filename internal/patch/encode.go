@@ -1,0 +1,59 @@
+package patch
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+var (
+	// plainText is what may stand without quotes anywhere, flow collections
+	// included. References, tags and digests hold nothing else.
+	plainText = regexp.MustCompile(`^[A-Za-z0-9_./][A-Za-z0-9_./:@-]*$`)
+	// timestamp and sexagesimal are types of YAML 1.1 that its readers still know.
+	timestamp   = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}`)
+	sexagesimal = regexp.MustCompile(`^\d[\d_]*(:[\d_]+)+(\.[\d_]*)?$`)
+)
+
+// words are read as booleans, null or numbers by one of YAML 1.1 and 1.2.
+const words = " y n yes no on off true false null nil none nan inf .nan .inf . "
+
+// encode writes a value as a scalar that every reader of YAML takes for a
+// string, in the style of the scalar it replaces when that can hold it.
+func encode(value string, old *yaml.Node) string {
+	switch {
+	case old.Style&yaml.SingleQuotedStyle != 0 && printable(value):
+		return "'" + strings.ReplaceAll(value, "'", "''") + "'"
+	case !isQuoted(old) && plain(value):
+		return value
+	}
+	return strconv.Quote(value)
+}
+
+// plain reports whether a value stays a string without quotes.
+func plain(v string) bool {
+	if !plainText.MatchString(v) || strings.HasSuffix(v, ":") || strings.Contains(words, " "+strings.ToLower(v)+" ") {
+		return false
+	}
+	digits := strings.ReplaceAll(v, "_", "")
+	if _, err := strconv.ParseFloat(digits, 64); !isSyntax(err) {
+		return false
+	}
+	if _, err := strconv.ParseInt(digits, 0, 64); !isSyntax(err) {
+		return false
+	}
+	return !timestamp.MatchString(v) && !sexagesimal.MatchString(v)
+}
+
+// isSyntax reports whether err says "not a number", rather than "too large".
+func isSyntax(err error) bool {
+	e, ok := err.(*strconv.NumError)
+	return ok && e.Err == strconv.ErrSyntax
+}
+
+// printable reports whether a single-quoted scalar can hold v unchanged.
+func printable(v string) bool {
+	return !strings.ContainsFunc(v, func(r rune) bool { return !strconv.IsPrint(r) })
+}

@@ -1,0 +1,244 @@
+package patch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// byteOrderMark is what some editors put before UTF-8. It has no column.
+const byteOrderMark = "\ufeff"
+
+// source is a parsed file: its bytes, its lines as YAML counts them, and the
+// scalars and aliases in the order of the text.
+type source struct {
+	data  []byte
+	lines []int // offset of each line's first byte
+	docs  []*yaml.Node
+	spots []spot
+}
+
+// spot is a scalar or an alias.
+type spot struct {
+	node  *yaml.Node
+	key   string     // of the mapping the node is a value of; "" in a sequence
+	value *yaml.Node // set when node is a key: what it is the key of
+}
+
+// parse reads every document of data. It never panics.
+func parse(data []byte) (docs []*yaml.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			docs, err = nil, fmt.Errorf("yaml: the parser failed: %v", r)
+		}
+	}()
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var n yaml.Node
+		switch err := d.Decode(&n); {
+		case errors.Is(err, io.EOF):
+			return docs, nil
+		case err != nil:
+			return nil, err
+		}
+		docs = append(docs, &n)
+	}
+}
+
+// errorLine takes the line out of a YAML error, 0 when it names none, and
+// returns what is left of its text.
+func errorLine(err error) (int, string) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	number, rest, ok := strings.Cut(strings.TrimPrefix(text, "line "), ": ")
+	if line, e := strconv.Atoi(number); ok && e == nil {
+		return line, rest
+	}
+	return 0, text
+}
+
+func newSource(data []byte, docs []*yaml.Node) *source {
+	s := &source{data: data, docs: docs, lines: lineStarts(data)}
+	for _, d := range docs {
+		s.walk(d)
+	}
+	return s
+}
+
+func (s *source) walk(n *yaml.Node) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			k, v := n.Content[i], n.Content[i+1]
+			s.add(spot{node: k, value: v})
+			s.add(spot{node: v, key: k.Value})
+		}
+	case yaml.ScalarNode, yaml.AliasNode:
+		s.add(spot{node: n})
+	default:
+		for _, c := range n.Content {
+			s.add(spot{node: c})
+		}
+	}
+}
+
+func (s *source) add(p spot) {
+	switch {
+	case p.node.Kind != yaml.ScalarNode && p.node.Kind != yaml.AliasNode:
+		s.walk(p.node)
+	case isMissing(p.node): // has no place in the text
+	default:
+		s.spots = append(s.spots, p)
+	}
+}
+
+func isQuoted(n *yaml.Node) bool {
+	return n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0
+}
+
+func isBlock(n *yaml.Node) bool { return n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 }
+
+// isMissing reports whether n is the null of a value that is not written.
+func isMissing(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Anchor == "" && !isQuoted(n) && !isBlock(n)
+}
+
+// lineStarts splits as YAML 1.1 does, whose parser gave the line numbers.
+func lineStarts(data []byte) []int {
+	starts := []int{0}
+	for i := 0; i < len(data); {
+		n := lineBreak(data[i:])
+		if n == 0 {
+			i++
+			continue
+		}
+		i += n
+		starts = append(starts, i)
+	}
+	return starts
+}
+
+// lineBreak returns the length in bytes of the line break that b starts with.
+func lineBreak(b []byte) int {
+	switch {
+	case len(b) == 0:
+		return 0
+	case b[0] == '\n':
+		return 1
+	case b[0] == '\r':
+		if len(b) > 1 && b[1] == '\n' {
+			return 2
+		}
+		return 1
+	case b[0] == 0xC2 && len(b) > 1 && b[1] == 0x85: // next line
+		return 2
+	case b[0] == 0xE2 && len(b) > 2 && b[1] == 0x80 && (b[2] == 0xA8 || b[2] == 0xA9): // line and paragraph separator
+		return 3
+	}
+	return 0
+}
+
+// bounds returns the offsets of a 1-based line, its break left out.
+func (s *source) bounds(line int) (start, end int) {
+	start = s.lines[line-1]
+	for end = start; end < len(s.data) && lineBreak(s.data[end:]) == 0; end++ {
+	}
+	return start, end
+}
+
+// lineAt returns the 1-based line of an offset.
+func (s *source) lineAt(offset int) int {
+	i, exact := slices.BinarySearch(s.lines, offset)
+	if exact {
+		return i + 1
+	}
+	return i
+}
+
+// shown is the line as editors and Git count it, which know only "\n".
+func (s *source) shown(line int) int {
+	return 1 + bytes.Count(s.data[:s.lines[line-1]], []byte{'\n'})
+}
+
+// offset returns where a node starts, its anchor and tag included, or false
+// when its position is not in the text.
+func (s *source) offset(n *yaml.Node) (int, bool) {
+	if n.Line < 1 || n.Line > len(s.lines) {
+		return 0, false
+	}
+	i := s.lines[n.Line-1]
+	if i == 0 && bytes.HasPrefix(s.data, []byte(byteOrderMark)) {
+		i = len(byteOrderMark)
+	}
+	for range n.Column - 1 {
+		if i >= len(s.data) {
+			return 0, false
+		}
+		_, size := utf8.DecodeRune(s.data[i:])
+		i += size
+	}
+	return i, true
+}
+
+// text returns where the text of a node starts, behind its anchor and tag.
+func (s *source) text(n *yaml.Node) (int, bool) {
+	i, ok := s.offset(n)
+	for ok && i < len(s.data) && (s.data[i] == '&' || s.data[i] == '!') {
+		for i < len(s.data) && !isBlank(s.data[i]) && lineBreak(s.data[i:]) == 0 {
+			i++
+		}
+		for i < len(s.data) && isBlank(s.data[i]) {
+			i++
+		}
+	}
+	return i, ok && i < len(s.data)
+}
+
+// span returns the offsets of a scalar's text, quotes included. It reports
+// false when the text is not one piece of one line.
+func (s *source) span(n *yaml.Node) (start, end int, ok bool) {
+	start, ok = s.text(n)
+	if !ok {
+		return 0, 0, false
+	}
+	switch {
+	case n.Kind == yaml.AliasNode:
+		end = start + 1 + len(n.Value)
+		return start, end, end <= len(s.data)
+	case isQuoted(n):
+		end, ok = closing(s.data, start)
+	case isBlock(n):
+		return 0, 0, false
+	default:
+		end = start + len(n.Value)
+		ok = bytes.HasPrefix(s.data[start:], []byte(n.Value))
+	}
+	return start, end, ok && s.lineAt(start) == s.lineAt(end-1)
+}
+
+// closing returns the offset behind the quoted text that starts at i.
+func closing(data []byte, i int) (int, bool) {
+	if i >= len(data) || data[i] != '"' && data[i] != '\'' {
+		return 0, false
+	}
+	quote := data[i]
+	for i++; i < len(data); i++ {
+		switch {
+		case data[i] == '\\' && quote == '"':
+			i++
+		case data[i] == quote && quote == '\'' && i+1 < len(data) && data[i+1] == '\'':
+			i++
+		case data[i] == quote:
+			return i + 1, true
+		}
+	}
+	return 0, false
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
