@@ -26,11 +26,11 @@ const (
 // without one the repository is on Docker Hub. The errors say what to write.
 func ParseRepo(s string) (Repo, error) {
 	if err := plainRepo(s); err != nil {
-		return Repo{}, fmt.Errorf("image %q: %w", s, err)
+		return Repo{}, fmt.Errorf("image %q: %w", shorten(s), err)
 	}
 	r, err := parseRepo(s)
 	if err != nil {
-		return Repo{}, fmt.Errorf("image %q: %w", s, err)
+		return Repo{}, fmt.Errorf("image %q: %w", shorten(s), err)
 	}
 	return r, nil
 }
@@ -261,7 +261,7 @@ func ParseDigest(s string) (Digest, error) {
 func ParseRef(s string) (Ref, error) {
 	ref, err := parseRef(s)
 	if err != nil {
-		return Ref{}, fmt.Errorf("image reference %q: %w", s, err)
+		return Ref{}, fmt.Errorf("image reference %q: %w", shorten(s), err)
 	}
 	return ref, nil
 }

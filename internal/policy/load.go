@@ -1,6 +1,222 @@
 package policy
 
-// Load reads every document of every file. A bad document disables itself only.
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The one version of the documents, and their kinds.
+const (
+	apiVersion = "towpath.dev/v1"
+
+	kindImagePolicy = "ImagePolicy"
+	kindPipeline    = "Pipeline"
+)
+
+// parsed is a document that could at least be recognised.
+type parsed struct {
+	*document
+	kind      string
+	name      string // empty when unreadable
+	namePlace place
+	policy    Policy
+	pipeline  Pipeline
+	envs      []parsedEnvironment
+}
+
+// Load reads every document of every file. The order of the files does not
+// matter. A bad document disables itself only; where two documents contradict
+// each other (one name, one path) neither is used, for nothing says which of them
+// is meant.
 func Load(files []File) Config {
-	return Config{}
+	var config Config
+	var docs []*parsed
+	files = slices.Clone(files)
+	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	for _, f := range files {
+		chunks, problems := splitDocuments(f)
+		config.Problems = append(config.Problems, problems...)
+		for _, c := range chunks {
+			docs = append(docs, parseChunk(f.Path, c))
+		}
+	}
+	check(docs, len(config.Problems) > 0)
+	for _, d := range docs {
+		config.Problems = append(config.Problems, d.report()...)
+		switch {
+		case d.bad():
+		case d.kind == kindImagePolicy:
+			config.Policies = append(config.Policies, d.policy)
+		case d.kind == kindPipeline:
+			config.Pipelines = append(config.Pipelines, d.pipeline)
+		}
+	}
+	slices.SortFunc(config.Policies, func(a, b Policy) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(config.Pipelines, func(a, b Pipeline) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(config.Problems, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return config
+}
+
+// report is what to show of a document's problems.
+func (d *document) report() []Problem {
+	if d.hidden == 0 {
+		return d.problems
+	}
+	last := d.problems[len(d.problems)-1]
+	last.Reason, last.Hint = fmt.Sprintf("%d more problems in this document", d.hidden), "repair the ones above first"
+	return append(d.problems, last)
+}
+
+// parseChunk reads one document up to the point where others matter.
+func parseChunk(path string, c chunk) *parsed {
+	p := &parsed{document: &document{path: path, offset: c.line}}
+	var root yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(c.data))
+	if err := decoder.Decode(&root); err != nil {
+		if !errors.Is(err, io.EOF) {
+			p.syntax(c, err)
+		}
+		return p
+	}
+	if len(root.Content) != 1 || isNull(root.Content[0]) {
+		return p
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		p.fail(&root, "a second document begins without a line of its own", "write --- in the first column before it")
+		return p
+	}
+	p.read(root.Content[0])
+	return p
+}
+
+var yamlLine = regexp.MustCompile(`^line (\d+): `)
+
+// syntax reports what is no YAML, with the line that the parser names.
+func (d *document) syntax(c chunk, err error) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
+		line, _ = strconv.Atoi(m[1])
+		text = text[len(m[0]):]
+	}
+	lines := bytes.Split(c.data, []byte("\n"))
+	line = min(max(line, 1), len(lines))
+	shown := lines[line-1]
+	indent := len(shown) - len(bytes.TrimLeft(shown, " \t"))
+	hint := "check indentation, quotes and colons in this line and the one before"
+	if bytes.IndexByte(shown[:indent], '\t') >= 0 {
+		hint = "indent with spaces, not with tabs"
+	}
+	d.failAt(place{d.offset + line, indent + 1}, "not valid YAML: "+text, hint)
+}
+
+// read decodes a document by its kind.
+func (p *parsed) read(root *yaml.Node) {
+	kind, name := peek(root, "kind"), peek(peekNode(root, "metadata"), "name")
+	if kind != "" && name != "" {
+		p.object = oneLine(kind + "/" + name)
+	}
+	ok := p.mapping(root, "document",
+		field{"apiVersion", "apiVersion: " + apiVersion, p.apiVersion},
+		field{"kind", "kind: ImagePolicy or kind: Pipeline", p.readKind},
+		field{"metadata", "one like metadata: {name: web}", func(n *yaml.Node) { p.metadata(n, kind) }},
+		field{"spec", "spec: with what is wanted", func(*yaml.Node) {}},
+	)
+	if !ok || p.kind == "" {
+		return
+	}
+	spec := peekNode(root, "spec")
+	if spec == nil || isNull(spec) {
+		return
+	}
+	source := Source{Path: p.path, Line: p.place(root).line}
+	switch p.kind {
+	case kindImagePolicy:
+		p.policy = Policy{Name: p.name, Source: source}
+		p.imagePolicy(spec, &p.policy)
+	case kindPipeline:
+		p.pipeline = Pipeline{Name: p.name, Source: source}
+		p.envs = p.document.pipeline(spec, &p.pipeline)
+	}
+}
+
+func (p *parsed) apiVersion(n *yaml.Node) {
+	if s, ok := p.text(n, "apiVersion"); ok && s != apiVersion {
+		p.fail(n, fmt.Sprintf("unknown apiVersion %q", s), "write "+apiVersion+"; other objects do not belong into the policies folder")
+	}
+}
+
+func (p *parsed) readKind(n *yaml.Node) {
+	s, ok := p.text(n, "kind")
+	if !ok {
+		return
+	}
+	known := []string{kindImagePolicy, kindPipeline}
+	switch {
+	case slices.Contains(known, s):
+		p.kind = s
+	case s == "Freeze":
+		p.fail(n, "not supported by this version: kind Freeze", "remove the document")
+	default:
+		hint := "the kinds are " + list(known)
+		if near, ok := nearest(s, known); ok {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		p.fail(n, fmt.Sprintf("unknown kind %q", s), hint)
+	}
+}
+
+func (p *parsed) metadata(n *yaml.Node, kind string) {
+	p.mapping(n, "metadata",
+		field{"name", "one like name: web", func(n *yaml.Node) {
+			s, ok := p.text(n, "metadata.name")
+			if !ok {
+				return
+			}
+			checkName := checkLabel
+			if kind == kindImagePolicy {
+				checkName = checkSubdomain
+			}
+			if reason := checkName(s); reason != "" {
+				p.fail(n, fmt.Sprintf("metadata.name %q %s", s, reason), nameHint)
+				return
+			}
+			p.name, p.namePlace = s, p.place(n)
+		}},
+	)
+}
+
+// peekNode is the value of a key, read leniently; nil when there is none.
+func peekNode(n *yaml.Node, key string) *yaml.Node {
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			value := n.Content[i+1]
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			}
+			return value
+		}
+	}
+	return nil
+}
+
+func peek(n *yaml.Node, key string) string {
+	if v := peekNode(n, key); v != nil && v.Kind == yaml.ScalarNode {
+		return v.Value
+	}
+	return ""
 }

@@ -1,0 +1,303 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The limits of one document.
+const (
+	maxValues   = 100_000 // values after following aliases
+	maxProblems = 20      // problems shown
+)
+
+// document is one document being decoded. Its methods read a node as one type and
+// note a Problem when it is not; a document with a Problem is not used.
+type document struct {
+	path     string
+	offset   int // lines before the document
+	object   string
+	problems []Problem
+	hidden   int // problems beyond maxProblems
+	values   int
+}
+
+// place is a position in a file.
+type place struct{ line, column int }
+
+func (d *document) place(n *yaml.Node) place {
+	return place{line: d.offset + max(n.Line, 1), column: max(n.Column, 1)}
+}
+
+func (d *document) source(n *yaml.Node) Source {
+	return Source{Path: d.path, Line: d.place(n).line}
+}
+
+// fail notes a problem at a node.
+func (d *document) fail(n *yaml.Node, reason, hint string) {
+	d.failAt(d.place(n), reason, hint)
+}
+
+func (d *document) failAt(at place, reason, hint string) {
+	if len(d.problems) >= maxProblems {
+		d.hidden++
+		return
+	}
+	d.problems = append(d.problems, Problem{
+		Path: d.path, Line: at.line, Column: at.column, Object: d.object,
+		Reason: oneLine(reason), Hint: oneLine(hint),
+	})
+}
+
+// warn notes something that does not disable the document.
+func (d *document) warn(at place, reason, hint string) {
+	d.problems = append(d.problems, Problem{
+		Path: d.path, Line: at.line, Column: at.column, Object: d.object,
+		Reason: oneLine(reason), Hint: oneLine(hint), Warning: true,
+	})
+}
+
+func (d *document) bad() bool {
+	return slices.ContainsFunc(d.problems, func(p Problem) bool { return !p.Warning })
+}
+
+// oneLine keeps a text of the user's from breaking the line or flooding it.
+func oneLine(s string) string {
+	const most = 400
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }), " ")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
+
+// field is one key a mapping may have.
+type field struct {
+	key      string
+	required string                 // when not empty: an example of what to write
+	read     func(value *yaml.Node) // nil: the key exists in Towpath but not in this version
+}
+
+// mapping reads a mapping strictly: known keys, each at most once, each with a
+// value, none missing.
+func (d *document) mapping(n *yaml.Node, what string, fields ...field) bool {
+	n, ok := d.resolve(n)
+	if !ok {
+		return false
+	}
+	if n.Kind != yaml.MappingNode || n.ShortTag() != "!!map" {
+		d.fail(n, fmt.Sprintf("%s: want a mapping, got %s", what, describe(n)), "the keys here are "+list(keysOf(fields)))
+		return false
+	}
+	seen := map[string]place{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		d.entry(n.Content[i], n.Content[i+1], what, fields, seen)
+	}
+	for _, f := range fields {
+		if _, ok := seen[f.key]; !ok && f.required != "" {
+			d.fail(n, fmt.Sprintf("%s: %s is missing", what, f.key), "add "+f.required)
+		}
+	}
+	return true
+}
+
+func (d *document) entry(key, value *yaml.Node, what string, fields []field, seen map[string]place) {
+	if key.Kind == yaml.AliasNode || key.Kind != yaml.ScalarNode || key.ShortTag() == "!!null" {
+		d.fail(key, fmt.Sprintf("%s: want a key, got %s", what, describe(key)), "the keys here are "+list(keysOf(fields)))
+		return
+	}
+	if at, ok := seen[key.Value]; ok {
+		d.fail(key, fmt.Sprintf("duplicate key %q", key.Value), fmt.Sprintf("the first one is in line %d; remove one", at.line))
+		return
+	}
+	seen[key.Value] = d.place(key)
+	i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
+	if i < 0 {
+		d.unknownKey(key, what, fields)
+		return
+	}
+	if fields[i].read == nil {
+		d.fail(key, fmt.Sprintf("not supported by this version: %s in %s", key.Value, what), "remove it")
+		return
+	}
+	value, ok := d.resolve(value)
+	if !ok {
+		return
+	}
+	if isNull(value) {
+		d.fail(key, fmt.Sprintf("%s: %s has no value", what, key.Value), "write one or remove the key")
+		return
+	}
+	fields[i].read(value)
+}
+
+func (d *document) unknownKey(key *yaml.Node, what string, fields []field) {
+	if key.ShortTag() == "!!merge" {
+		d.fail(key, "merge keys (<<) are not supported", "write the keys out")
+		return
+	}
+	hint := fmt.Sprintf("the keys of %s are %s", what, list(keysOf(fields)))
+	if near, ok := nearest(key.Value, keysOf(fields)); ok {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	d.fail(key, fmt.Sprintf("unknown key %q", key.Value), hint)
+}
+
+// keysOf are the keys that can be written.
+func keysOf(fields []field) []string {
+	var keys []string
+	for _, f := range fields {
+		if f.read != nil {
+			keys = append(keys, f.key)
+		}
+	}
+	return keys
+}
+
+// resolve follows an alias and counts: a small file can name itself a billion
+// times.
+func (d *document) resolve(n *yaml.Node) (*yaml.Node, bool) {
+	d.values++
+	if d.values == maxValues {
+		d.fail(n, fmt.Sprintf("more than %d values after following aliases", maxValues), "write the values out instead of *aliases, or split the document")
+	}
+	if d.values >= maxValues {
+		return n, false
+	}
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias, true
+	}
+	return n, true
+}
+
+// sequence calls read for every item of a list.
+func (d *document) sequence(n *yaml.Node, what, example string, read func(i int, item *yaml.Node)) bool {
+	if n.Kind != yaml.SequenceNode || n.ShortTag() != "!!seq" {
+		d.fail(n, fmt.Sprintf("%s: want a list, got %s", what, describe(n)), "write it like "+example)
+		return false
+	}
+	for i, item := range n.Content {
+		item, ok := d.resolve(item)
+		if !ok {
+			return false
+		}
+		read(i, item)
+	}
+	return true
+}
+
+// text reads a string. A number or a date is refused rather than spelled
+// back, because 1.10 and 1.1 are the same number.
+func (d *document) text(n *yaml.Node, what string) (string, bool) {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		hint := "write a text"
+		if n.Kind == yaml.ScalarNode && n.Value != "" {
+			hint = fmt.Sprintf("put it in quotes: %q", n.Value)
+		}
+		d.fail(n, fmt.Sprintf("%s: want a text, got %s", what, describe(n)), hint)
+		return "", false
+	}
+	if strings.TrimSpace(n.Value) == "" {
+		d.fail(n, what+": the text is empty", "write one or remove the key")
+		return "", false
+	}
+	return n.Value, true
+}
+
+func (d *document) boolean(n *yaml.Node, what string) (bool, bool) {
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!bool" {
+		if v, err := strconv.ParseBool(strings.ToLower(n.Value)); err == nil {
+			return v, true
+		}
+	}
+	d.fail(n, fmt.Sprintf("%s: want true or false, got %s", what, describe(n)), "write true or false, without quotes")
+	return false, false
+}
+
+func (d *document) integer(n *yaml.Node, what string, least, most int) (int, bool) {
+	hint := fmt.Sprintf("write a whole number from %d to %d, without quotes", least, most)
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
+		if v, err := strconv.Atoi(n.Value); err == nil && v >= least && v <= most {
+			return v, true
+		}
+	}
+	d.fail(n, fmt.Sprintf("%s: want a whole number from %d to %d, got %s", what, least, most, describe(n)), hint)
+	return 0, false
+}
+
+func (d *document) duration(n *yaml.Node, what string) (time.Duration, bool) {
+	const hint = "write one like 30s, 5m or 24h"
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
+		d.fail(n, fmt.Sprintf("%s: want a duration, got %s", what, describe(n)), hint)
+		return 0, false
+	}
+	v, err := time.ParseDuration(n.Value)
+	switch {
+	case err != nil:
+		d.fail(n, fmt.Sprintf("%s: bad duration %q", what, n.Value), hint)
+	case v < 0:
+		d.fail(n, fmt.Sprintf("%s: the duration %s is negative", what, n.Value), hint)
+	default:
+		return v, true
+	}
+	return 0, false
+}
+
+// choice reads one of a few words.
+func (d *document) choice(n *yaml.Node, what string, words ...string) (string, bool) {
+	s, ok := d.text(n, what)
+	if !ok || slices.Contains(words, s) {
+		return s, ok
+	}
+	hint := "write one of " + list(words)
+	if near, ok := nearest(s, words); ok {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	d.fail(n, fmt.Sprintf("%s: unknown value %q", what, s), hint)
+	return "", false
+}
+
+func isNull(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// describe names what is there, in the words of someone who writes YAML.
+func describe(n *yaml.Node) string {
+	if tag := n.ShortTag(); strings.HasPrefix(tag, "!") && !strings.HasPrefix(tag, "!!") {
+		return "a value tagged " + tag
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	case yaml.AliasNode:
+		return "an alias"
+	}
+	names := map[string]string{"!!null": "nothing", "!!bool": "the truth value", "!!int": "the number", "!!float": "the number",
+		"!!timestamp": "the date", "!!str": "the text"}
+	name := cmp.Or(names[n.ShortTag()], "the value")
+	if isNull(n) {
+		return name
+	}
+	if n.ShortTag() == "!!str" {
+		return fmt.Sprintf("%s %q", name, n.Value)
+	}
+	return name + " " + n.Value
+}
+
+// list is "a", "a and b", "a, b and c".
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}

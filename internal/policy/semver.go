@@ -1,0 +1,267 @@
+package policy
+
+import (
+	"math"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// version is a tag read as a version: v1.2.3-rc.1-alpine_5 has the prefix v,
+// three numeric parts, the prerelease rc.1, the suffix alpine and the build 5.
+type version struct {
+	prefix bool // "v"
+	parts  int  // numeric parts, 1 to 3
+	number [3]uint64
+	pre    string // prerelease, without its dash
+	suffix string // variant of the same version, without its dash
+	build  string // build metadata, which no order knows
+}
+
+// Why a text is no version.
+const (
+	notVersion   = "not a version"
+	notCapital   = "not a version: unparseable capital V"
+	notInteger   = "a bare whole number is no version"
+	notFour      = "not a version: more than three numeric parts (filter with extract can drop some)"
+	notLong      = "not a version: a number is too long"
+	notPre       = "not a version: malformed prerelease"
+	notEmptyPart = "not a version: a numeric part is missing"
+)
+
+// parseVersion reads a version strictly. The reason is empty when it is one;
+// whether a single number counts is for the caller to say.
+func parseVersion(s string) (v version, reason string) {
+	switch {
+	case strings.HasPrefix(s, "v"):
+		v.prefix, s = true, s[1:]
+	case strings.HasPrefix(s, "V") && len(s) > 1 && isDigit(s[1]):
+		return v, notCapital
+	}
+	if s == "" || !isDigit(s[0]) {
+		return v, notVersion
+	}
+	rest := s
+	for {
+		n, length, ok := parseNumber(rest)
+		switch {
+		case length == 0:
+			return v, notEmptyPart
+		case !ok:
+			return v, notLong
+		case v.parts == len(v.number):
+			return v, notFour
+		}
+		v.number[v.parts] = n
+		v.parts++
+		rest = rest[length:]
+		if !strings.HasPrefix(rest, ".") {
+			break
+		}
+		rest = rest[1:]
+	}
+	if rest == "" {
+		return v, ""
+	}
+	if rest[0] != '-' && rest[0] != '_' && rest[0] != '+' {
+		return v, notVersion
+	}
+	return v.parseTail(rest)
+}
+
+// parseTail reads what follows the numbers. An underscore or plus begins the
+// build metadata, unless it follows a suffix, whose part it then is.
+func (v version) parseTail(rest string) (version, string) {
+	head, build := rest, ""
+	if i := strings.IndexAny(rest, "_+"); i >= 0 {
+		head, build = rest[:i], rest[i+1:]
+		if build == "" {
+			return v, notVersion
+		}
+	}
+	if head != "" {
+		if head = head[1:]; head == "" {
+			return v, notVersion
+		}
+		suffixAt := 0
+		v.pre, v.suffix, suffixAt = splitTail(head)
+		if suffixAt >= 0 && build != "" {
+			v.suffix, build = rest[1+suffixAt:], ""
+		}
+	}
+	v.build = build
+	if v.pre != "" {
+		return v, checkPrerelease(v.pre)
+	}
+	return v, ""
+}
+
+// splitTail parts a tail into prerelease and suffix. suffixAt is where the suffix
+// begins when it is the end of the tail, and -1 otherwise.
+func splitTail(tail string) (pre, suffix string, suffixAt int) {
+	const none, inPre, inSuffix = 0, 1, 2
+	kind, begin, suffixAt := none, 0, -1
+	add := func(end int) {
+		if kind == inPre {
+			pre = joinDash(pre, tail[begin:end])
+		} else if kind == inSuffix {
+			suffix = joinDash(suffix, tail[begin:end])
+		}
+	}
+	for at := 0; at <= len(tail); {
+		end := len(tail)
+		if i := strings.IndexByte(tail[at:], '-'); i >= 0 {
+			end = at + i
+		}
+		next := inSuffix
+		if token := tail[at:end]; prereleaseWord(token) || kind != inSuffix && looseToken(token) {
+			next = inPre
+		}
+		if next != kind {
+			if kind != none {
+				add(at - 1)
+			}
+			kind, begin = next, at
+		}
+		at = end + 1
+	}
+	add(len(tail))
+	if kind == inSuffix {
+		suffixAt = begin
+	}
+	return pre, suffix, suffixAt
+}
+
+func joinDash(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "-" + b
+}
+
+// prereleaseWord tells whether a token is a word for "not yet released": rc,
+// rc1, rc.1, beta2, M1.
+func prereleaseWord(token string) bool {
+	n := 0
+	for n < len(token) && isLetter(token[n]) {
+		n++
+	}
+	if n < len(token) && token[n] != '.' && !isDigit(token[n]) {
+		return false
+	}
+	word := token[:n]
+	if n == 1 && n < len(token) {
+		return word == "a" || word == "b" || word == "m" || word == "M"
+	}
+	for _, w := range [...]string{"rc", "alpha", "beta", "pre", "preview", "prerelease", "milestone", "ea", "cr"} {
+		if strings.EqualFold(w, word) {
+			return true
+		}
+	}
+	return channelWord(word)
+}
+
+// channelWord is a prerelease word that also names a variant of every version.
+func channelWord(s string) bool {
+	for _, w := range [...]string{"dev", "snapshot", "nightly", "canary", "next", "unstable", "experimental"} {
+		if strings.EqualFold(w, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// looseToken tells whether a token counts as a prerelease unless a suffix came
+// before it: something beginning with a digit, or a commit.
+func looseToken(token string) bool {
+	return token == "" || isDigit(token[0]) || isCommit(token)
+}
+
+// isCommit tells whether s looks like an abbreviated commit: seven or more hex
+// digits, one of them a digit, with the g of "git describe" or without.
+func isCommit(s string) bool {
+	const least = 7
+	s = strings.TrimPrefix(s, "g")
+	digit := false
+	for i := range len(s) {
+		switch {
+		case isDigit(s[i]):
+			digit = true
+		case s[i] < 'a' || s[i] > 'f':
+			return false
+		}
+	}
+	return digit && len(s) >= least
+}
+
+// checkPrerelease follows semver: identifiers parted by dots, none empty, no
+// number with a leading zero.
+func checkPrerelease(s string) (reason string) {
+	for id := range strings.SplitSeq(s, ".") {
+		if id == "" {
+			return notPre
+		}
+		numeric := true
+		for i := range len(id) {
+			c := id[i]
+			if !isDigit(c) && !isLetter(c) && c != '-' {
+				return notPre
+			}
+			numeric = numeric && isDigit(c)
+		}
+		if !numeric {
+			continue
+		}
+		if len(id) > 1 && id[0] == '0' {
+			return notPre
+		}
+		if _, _, ok := parseNumber(id); !ok {
+			return notLong
+		}
+	}
+	return ""
+}
+
+// parseNumber reads digits; ok is false when they are more than a number holds.
+func parseNumber(s string) (n uint64, length int, ok bool) {
+	for length < len(s) && isDigit(s[length]) {
+		d := uint64(s[length] - '0')
+		if n > (math.MaxUint64-d)/10 {
+			return 0, length + 1, false
+		}
+		n = n*10 + d
+		length++
+	}
+	return n, length, true
+}
+
+// semver is the version as the range sees it: without prefix, suffix and build.
+func (v version) semver() *semver.Version {
+	return semver.New(v.number[0], v.number[1], v.number[2], v.pre, "")
+}
+
+// compare orders by version alone: prefix, number of parts, suffix and build do
+// not count.
+func (v version) compare(w version) int {
+	for i := range v.number {
+		if v.number[i] != w.number[i] {
+			if v.number[i] < w.number[i] {
+				return -1
+			}
+			return 1
+		}
+	}
+	if v.pre == w.pre {
+		return 0
+	}
+	return semver.New(0, 0, 0, v.pre, "").Compare(semver.New(0, 0, 0, w.pre, ""))
+}
+
+// yearLike tells whether the first number is a year rather than a major version.
+func (v version) yearLike() bool {
+	return v.number[0] >= 1970 && v.number[0] < 3000
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
