@@ -43,9 +43,10 @@ var buildSteps = [...]struct{ folder, pkg, binary, what string }{
 	{".", ".", "servers", "etcd, kube-apiserver, kube-controller-manager, kube-scheduler"},
 }
 
-// buildArgs: no symbols, which halves the link time and the size, and no paths of this machine.
+// buildArgs leaves out symbols, which halves the link time and the size, paths of this machine, and
+// the commit, which the servers do not depend on.
 func buildArgs(out, pkg string) []string {
-	return []string{"build", "-v", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", out, pkg}
+	return []string{"build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, pkg}
 }
 
 // Binaries are the built servers.
@@ -248,7 +249,7 @@ func (b *builder) build(ctx context.Context) error {
 	}
 	defer os.RemoveAll(tmp)
 	b.progress.printf("building real Kubernetes servers for tests and the demo: this compiles etcd, Kubernetes and kwok")
-	b.progress.printf("from source, about 3,000 packages, and takes some minutes. It is done once; the result is kept in")
+	b.progress.printf("from source, about 2,500 packages, and takes some minutes. It is done once; the result is kept in")
 	b.progress.printf("%s", b.dir)
 	for i, step := range buildSteps {
 		label := fmt.Sprintf("[%d/%d] %s", i+1, len(buildSteps), step.what)
@@ -369,10 +370,14 @@ func (m *buildMeter) line() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	took := time.Since(m.begin).Round(time.Second)
-	if m.compiled == 0 {
+	switch {
+	case m.compiled > 0:
+		return fmt.Sprintf("%d packages compiled (%s)", m.compiled, took)
+	case m.downloaded > 0:
 		return fmt.Sprintf("%d modules downloaded (%s)", m.downloaded, took)
+	default:
+		return fmt.Sprintf("putting together what is compiled already (%s)", took)
 	}
-	return fmt.Sprintf("%d packages compiled (%s)", m.compiled, took)
 }
 
 func (m *buildMeter) output() string {

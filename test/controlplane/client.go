@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// requestTimeout bounds one request to a server that is starting.
-	requestTimeout = 10 * time.Second
+	// requestTimeout bounds one request to a server that is starting. Requests are repeated, and the
+	// one that hears nothing may be talking to a stranger on the port.
+	requestTimeout = 3 * time.Second
 	// answerBytes bounds how much of an answer is read.
 	answerBytes = 4 << 20
 )

@@ -113,7 +113,7 @@ func (c *cluster) launch(server, path string, args ...string) (*server, error) {
 // startAPIServer returns once the API server answers /readyz.
 func (c *cluster) startAPIServer(ctx context.Context) (*server, error) {
 	for try := 1; ; try++ {
-		addr, _, err := freePorts()
+		addr, _, err := c.set.freePorts()
 		if err != nil {
 			return nil, err
 		}
@@ -200,6 +200,7 @@ func (c *cluster) waitObjects(ctx context.Context, servers []*server, kwok *serv
 			"labels": map[string]string{
 				"kubernetes.io/hostname": nodeName,
 				"kubernetes.io/os":       "linux",
+				"kubernetes.io/arch":     "amd64",
 			},
 		},
 	})

@@ -66,7 +66,9 @@ type Set struct {
 	dir      string
 	took     time.Duration
 	progress *progress
-	clusters map[string]*cluster
+	// freePorts is the function of that name; tests put ports in the way.
+	freePorts func() (first, second string, err error)
+	clusters  map[string]*cluster
 
 	mu      sync.Mutex
 	servers []*server // in the order in which they were started
@@ -91,13 +93,21 @@ func Start(ctx context.Context, cfg Config) (*Set, error) {
 		return nil, err
 	}
 	begin := time.Now()
-	s := &Set{progress: newProgress(cfg.Progress), clusters: make(map[string]*cluster, len(cfg.Names))}
+	s := newSet(cfg)
 	if err := s.start(ctx, cfg, bin); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	s.took = time.Since(begin)
 	s.progress.printf("control planes ready after %s: %s", s.took.Round(100*time.Millisecond), strings.Join(cfg.Names, ", "))
 	return s, nil
+}
+
+func newSet(cfg Config) *Set {
+	return &Set{
+		progress:  newProgress(cfg.Progress),
+		freePorts: freePorts,
+		clusters:  make(map[string]*cluster, len(cfg.Names)),
+	}
 }
 
 // Kubeconfig returns the path of a kubeconfig file that has administrator rights on the named
@@ -110,7 +120,8 @@ func (s *Set) Kubeconfig(name string) string {
 	return c.kubeconfig
 }
 
-// Dir returns the folder that holds the data, the kubeconfigs and, in logs, the server's logs.
+// Dir returns the folder that holds the data, the kubeconfigs and, in its folder logs, what the servers
+// wrote.
 func (s *Set) Dir() string { return s.dir }
 
 // Ready returns how long the start took, without the build.

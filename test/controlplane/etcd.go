@@ -1,9 +1,11 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"path/filepath"
 )
 
@@ -11,7 +13,7 @@ import (
 // own, and returns its client URL. It listens on loopback without TLS and holds test data only.
 func (s *Set) startEtcd(ctx context.Context, bin Binaries) (string, error) {
 	for try := 1; ; try++ {
-		client, peer, err := freePorts()
+		client, peer, err := s.freePorts()
 		if err != nil {
 			return "", err
 		}
@@ -39,7 +41,10 @@ func (s *Set) startEtcd(ctx context.Context, bin Binaries) (string, error) {
 		}
 		probe := newClient(nil, "")
 		err = until(ctx, "etcd", []*server{srv}, func(ctx context.Context) error {
-			_, err := probe.do(ctx, "GET", clientURL+"/health", nil)
+			answer, err := probe.do(ctx, http.MethodGet, clientURL+"/health", nil)
+			if err == nil && !bytes.Contains(answer, []byte(`"health":"true"`)) {
+				err = fmt.Errorf("it answers %q", answer)
+			}
 			return err
 		})
 		probe.close()

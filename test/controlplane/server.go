@@ -101,13 +101,14 @@ func until(ctx context.Context, what string, servers []*server, ready func(conte
 	defer cancel()
 	for {
 		err := ready(ctx)
-		if err == nil {
-			return nil
-		}
+		// Even when ready is content: the answer may be another process's, which has the port.
 		for _, s := range servers {
 			if died := s.died(); died != nil {
 				return died
 			}
+		}
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-time.After(pollEvery):

@@ -1,0 +1,426 @@
+package controlplane
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const (
+	goodImage = "registry.example/shop/web:1.1.0"
+	badImage  = "registry.example/shop/web:1.2.0"
+	digest    = "@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+)
+
+// TestControlPlane uses one start for all that a running control plane must do.
+func TestControlPlane(t *testing.T) {
+	dir := t.TempDir()
+	set, err := Start(t.Context(), Config{
+		Names: []string{"one"}, FailingImages: []string{"registry.example/other:1", badImage},
+		WorkDir: dir, Progress: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := set.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	api := newAPI(t, set, "one")
+
+	t.Run("a person gets a kubeconfig that nobody else can read", func(t *testing.T) {
+		info, err := os.Stat(set.Kubeconfig("one"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("mode %v", info.Mode())
+		}
+		if got := set.Kubeconfig("two"); got != "" {
+			t.Errorf("a name that was not started has kubeconfig %q", got)
+		}
+		if set.Ready() <= 0 {
+			t.Errorf("Ready is %s", set.Ready())
+		}
+	})
+	t.Run("a request without the token is refused", func(t *testing.T) {
+		stranger := newClient(set.clusters["one"].pki.pool, "")
+		defer stranger.close()
+		_, err := stranger.do(t.Context(), http.MethodGet, api.url+"/api/v1/namespaces", nil)
+		if status := (*statusError)(nil); !errors.As(err, &status) || status.code != http.StatusUnauthorized {
+			t.Errorf("got %v, want HTTP 401", err)
+		}
+	})
+	t.Run("an object that breaks the rules is rejected", func(t *testing.T) {
+		body := workload("Deployment", "broken", goodImage)
+		body["spec"].(map[string]any)["replicas"] = -1
+		err := api.try(http.MethodPost, "/apis/apps/v1/namespaces/default/deployments", body)
+		if status := (*statusError)(nil); !errors.As(err, &status) || status.code != http.StatusUnprocessableEntity {
+			t.Errorf("got %v, want HTTP 422", err)
+		}
+	})
+	api.beginDeletion(t)
+	t.Run("workloads of each kind become ready", func(t *testing.T) { api.workloads(t) })
+	t.Run("a version that fails never becomes ready and says why", func(t *testing.T) { api.failing(t) })
+	t.Run("a namespace is deleted with what is in it", func(t *testing.T) { api.endDeletion(t) })
+	t.Run("a server that ends by itself is named with its log", func(t *testing.T) {
+		if err := set.Err(); err != nil {
+			t.Fatalf("all should run: %v", err)
+		}
+		for _, srv := range set.servers {
+			if srv.spec.name == "kube-scheduler of one" {
+				srv.kill()
+				srv.wait()
+			}
+		}
+		err := set.Err()
+		if err == nil || !strings.Contains(err.Error(), "kube-scheduler of one ended (signal: killed)") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("after Stop nothing is left", func(t *testing.T) {
+		if len(processes(t, dir)) == 0 {
+			t.Error("no process is found while the set runs, so this test shows nothing")
+		}
+		for range 2 {
+			if err := set.Stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		nothingLeft(t, dir)
+		if err := set.Err(); err != nil {
+			t.Errorf("a stopped set has error %v", err)
+		}
+	})
+}
+
+func TestAKilledParentLeavesNothing(t *testing.T) {
+	build(t)
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "ready ") {
+		t.Errorf("the child said %q, %v", line, err)
+	}
+	if got := processes(t, filepath.Join(dir, workFolder)); len(got) < 6 {
+		t.Errorf("the child should have six processes, got:\n%s", strings.Join(got, "\n"))
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	eventually(t, func() string {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return err.Error()
+		}
+		if left := processes(t, dir); len(left)+len(entries) > 0 {
+			return fmt.Sprintf("left are %d folders and the processes\n%s", len(entries), strings.Join(left, "\n"))
+		}
+		return ""
+	})
+}
+
+func TestACancelledStartLeavesNothing(t *testing.T) {
+	build(t)
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	reason := errors.New("interrupted by a person")
+	go func() {
+		// The log is there as soon as the API server has been started.
+		for log := filepath.Join(dir, workFolder, "logs", "one-kube-apiserver.log"); ctx.Err() == nil; {
+			if info, err := os.Stat(log); err == nil && info.Size() > 0 {
+				cancel(reason)
+			}
+		}
+	}()
+	set, err := Start(ctx, Config{Names: []string{"one"}, WorkDir: dir})
+	if !errors.Is(err, reason) || set != nil {
+		t.Errorf("got %v, %v", set, err)
+	}
+	nothingLeft(t, dir)
+}
+
+func TestAPortTakenByAnotherProcessIsNotUsed(t *testing.T) {
+	bin := build(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	set := newSet(Config{Progress: io.Discard})
+	tries := 0
+	set.freePorts = func() (string, string, error) {
+		tries++
+		first, second, err := freePorts()
+		if tries == 1 {
+			first = taken.Addr().String()
+		}
+		return first, second, err
+	}
+	defer set.Stop()
+	if err := set.makeDir(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := set.startEtcd(t.Context(), bin); err != nil || tries != 2 {
+		t.Errorf("after %d tries: %v", tries, err)
+	}
+}
+
+func TestAServerThatCannotStartIsNamedWithItsLog(t *testing.T) {
+	bin := build(t)
+	set := newSet(Config{})
+	defer set.Stop()
+	if err := set.makeDir(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	srv, err := set.launch(serverSpec{
+		name: "kube-scheduler of one", path: bin.Servers, args: []string{"kube-scheduler", "--no-such-flag"},
+		log: filepath.Join(set.dir, "logs", "scheduler.log"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = until(t.Context(), "the scheduler", []*server{srv}, func(context.Context) error { return errors.New("not yet") })
+	if err == nil || !strings.Contains(err.Error(), "kube-scheduler of one ended (exit status") ||
+		!strings.Contains(err.Error(), "unknown flag: --no-such-flag") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"no names":                          {Config{}, "no name is given"},
+		"a name that leaves its folder":     {Config{Names: []string{"../x"}}, `name "../x" is not a DNS label`},
+		"a name given twice":                {Config{Names: []string{"a", "b", "a"}}, `name "a" is given twice`},
+		"more names than a machine holds":   {Config{Names: make([]string, maxNames+1)}, "at most 16"},
+		"a failing image without a tag":     {Config{Names: []string{"a"}, FailingImages: []string{"host:5000/web"}}, "is not of the form repository:tag"},
+		"a failing image with a digest":     {Config{Names: []string{"a"}, FailingImages: []string{badImage + digest}}, "is not of the form repository:tag"},
+		"a source that is not a checkout":   {Config{Names: []string{"a"}, Source: "/"}, "/ is not a checkout of Towpath"},
+		"a work folder that does not exist": {Config{Names: []string{"a"}, WorkDir: "/no/such/folder"}, "make a folder for the control planes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, err := Start(t.Context(), test.cfg)
+			if set != nil || err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, %v; want %q", set, err, test.want)
+			}
+		})
+	}
+}
+
+// build returns the servers, building them if no test before did.
+func build(t *testing.T) Binaries {
+	t.Helper()
+	bin, err := Build(t.Context(), Config{Progress: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// api speaks to one control plane.
+type api struct {
+	t      *testing.T
+	client *client
+	url    string
+}
+
+func newAPI(t *testing.T, set *Set, name string) *api {
+	c := set.clusters[name]
+	a := &api{t: t, client: newClient(c.pki.pool, c.pki.token), url: c.url}
+	t.Cleanup(a.client.close)
+	return a
+}
+
+func (a *api) try(method, path string, body any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	_, err = a.client.do(a.t.Context(), method, a.url+path, raw)
+	return err
+}
+
+func (a *api) post(t *testing.T, path string, body any) {
+	t.Helper()
+	if err := a.try(http.MethodPost, path, body); err != nil {
+		t.Fatalf("post to %s: %v", path, err)
+	}
+}
+
+// get decodes the object at path into a value that holds its status.
+func (a *api) get(path string) (object, error) {
+	var o object
+	raw, err := a.client.do(a.t.Context(), http.MethodGet, a.url+path, nil)
+	if err != nil {
+		return o, err
+	}
+	return o, json.Unmarshal(raw, &o)
+}
+
+type object struct {
+	Items  []object
+	Status struct {
+		Phase                                                            string
+		ReadyReplicas, UpdatedReplicas, NumberReady, Succeeded, Replicas int
+		Conditions                                                       []struct{ Type, Status, Reason string }
+		ContainerStatuses                                                []struct {
+			Name  string
+			Ready bool
+			State struct {
+				Waiting *struct{ Reason, Message string }
+			}
+		}
+	}
+}
+
+func (o object) condition(typ string) string {
+	for _, c := range o.Status.Conditions {
+		if c.Type == typ {
+			return c.Status
+		}
+	}
+	return "absent"
+}
+
+// workload is a Deployment, StatefulSet, DaemonSet or Job with one container per image.
+func workload(kind, name string, images ...string) map[string]any {
+	labels := map[string]string{"app": name}
+	var containers []map[string]any
+	for i, image := range images {
+		containers = append(containers, map[string]any{"name": fmt.Sprintf("c%d", i), "image": image})
+	}
+	pod := map[string]any{"containers": containers}
+	spec := map[string]any{"template": map[string]any{"metadata": map[string]any{"labels": labels}, "spec": pod}}
+	version := "apps/v1"
+	if kind == "Job" {
+		version, pod["restartPolicy"] = "batch/v1", "Never"
+	} else {
+		spec["selector"] = map[string]any{"matchLabels": labels}
+	}
+	if kind == "Deployment" || kind == "StatefulSet" {
+		spec["replicas"] = 2
+	}
+	return map[string]any{"apiVersion": version, "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec}
+}
+
+func (a *api) workloads(t *testing.T) {
+	for _, test := range []struct {
+		kind, path string
+		ready      func(object) bool
+	}{
+		{"Deployment", "/apis/apps/v1/namespaces/default/deployments", func(o object) bool {
+			return o.condition("Available") == "True" && o.Status.ReadyReplicas == 2
+		}},
+		{"StatefulSet", "/apis/apps/v1/namespaces/default/statefulsets", func(o object) bool { return o.Status.ReadyReplicas == 2 }},
+		{"DaemonSet", "/apis/apps/v1/namespaces/default/daemonsets", func(o object) bool { return o.Status.NumberReady == 1 }},
+		{"Job", "/apis/batch/v1/namespaces/default/jobs", func(o object) bool { return o.condition("Complete") == "True" }},
+	} {
+		name := "good-" + strings.ToLower(test.kind)
+		a.post(t, test.path, workload(test.kind, name, goodImage+digest, badImage+"-debug"))
+		eventually(t, func() string {
+			o, err := a.get(test.path + "/" + name)
+			if err != nil || test.ready(o) {
+				return errText(err)
+			}
+			return fmt.Sprintf("%s is not ready: %+v", name, o.Status)
+		})
+	}
+}
+
+// failing deploys the failing version beside a sound container and watches the pods: they reach the
+// state in which they stay.
+func (a *api) failing(t *testing.T) {
+	a.post(t, "/apis/apps/v1/namespaces/default/deployments", workload("Deployment", "bad", goodImage, badImage+digest))
+	eventually(t, func() string {
+		pods, err := a.get("/api/v1/namespaces/default/pods?labelSelector=app%3Dbad")
+		if err != nil {
+			return err.Error()
+		}
+		waiting := 0
+		for _, pod := range pods.Items {
+			if pod.condition("Ready") == "True" {
+				t.Fatalf("a pod of the failing version is ready: %+v", pod.Status)
+			}
+			if containers := pod.Status.ContainerStatuses; len(containers) == 2 && containers[0].Ready &&
+				!containers[1].Ready && containers[1].State.Waiting != nil &&
+				containers[1].State.Waiting.Reason == "CrashLoopBackOff" {
+				waiting++
+			}
+		}
+		if waiting != 2 {
+			return fmt.Sprintf("%d of 2 pods wait with a reason: %+v", waiting, pods.Items)
+		}
+		return ""
+	})
+	// Pods are judged once; when a later, sound Deployment is up the failing one has had its turn.
+	a.post(t, "/apis/apps/v1/namespaces/default/deployments", workload("Deployment", "later", goodImage))
+	eventually(t, func() string {
+		o, err := a.get("/apis/apps/v1/namespaces/default/deployments/later")
+		if err != nil || o.condition("Available") == "True" {
+			return errText(err)
+		}
+		return fmt.Sprintf("later is not available: %+v", o.Status)
+	})
+	o, err := a.get("/apis/apps/v1/namespaces/default/deployments/bad")
+	if err != nil || o.Status.ReadyReplicas != 0 || o.condition("Available") != "False" {
+		t.Errorf("the failing Deployment: %+v, %v", o.Status, err)
+	}
+}
+
+// beginDeletion deletes a namespace with a Deployment. The namespace controller lets ten seconds
+// pass until it is gone, in which other tests run; endDeletion waits for the end.
+func (a *api) beginDeletion(t *testing.T) {
+	a.post(t, "/api/v1/namespaces", map[string]any{"metadata": map[string]any{"name": "short"}})
+	a.post(t, "/apis/apps/v1/namespaces/short/deployments", workload("Deployment", "web", goodImage))
+	eventually(t, func() string {
+		pods, err := a.get("/api/v1/namespaces/short/pods")
+		if err != nil || len(pods.Items) == 2 {
+			return errText(err)
+		}
+		return fmt.Sprintf("%d pods", len(pods.Items))
+	})
+	if err := a.try(http.MethodDelete, "/api/v1/namespaces/short", map[string]any{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a *api) endDeletion(t *testing.T) {
+	eventually(t, func() string {
+		o, err := a.get("/api/v1/namespaces/short")
+		if status := (*statusError)(nil); errors.As(err, &status) && status.code == http.StatusNotFound {
+			return ""
+		}
+		return fmt.Sprintf("still there: %+v, %v", o.Status, err)
+	})
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
