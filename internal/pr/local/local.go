@@ -28,15 +28,26 @@ package local
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/pr"
 )
 
-// RefPrefix is where the pull requests are.
-const RefPrefix = "refs/towpath/pulls/"
+const (
+	// RefPrefix is where the pull requests are.
+	RefPrefix = "refs/towpath/pulls/"
+	// MaxClosed is how many closed pull requests List returns.
+	MaxClosed = 500
+
+	headsPrefix = "refs/heads/"
+)
 
 // Git is what the forge needs of a repository; *gitrepo.Repo has it.
 type Git interface {
@@ -50,49 +61,156 @@ type Git interface {
 
 // Config describes a Forge. Git and User are required.
 type Config struct {
-	Git  Git
-	User string           // who acts: "towpath" for the bot, a person's name for the CLI
-	Now  func() time.Time // nil: time.Now
+	Git    Git
+	User   string           // who acts: "towpath" for the bot, a person's name for the CLI
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // told once of each record that cannot be read; nil: silent
 }
 
 // Forge keeps pull requests in a repository. It may be used from many goroutines.
-type Forge struct{ c Config }
+type Forge struct {
+	c Config
 
-var errSkeleton = errors.New("not written")
+	mu    sync.Mutex
+	known map[string]*stored // ref name → what its newest seen commit holds
+}
 
 // New returns a Forge. It reads nothing.
-func New(c Config) *Forge { return &Forge{c: c} }
+func New(c Config) *Forge {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Forge{c: c, known: map[string]*stored{}}
+}
 
 // Authenticated reports whether the forge proves who reviewed; this one cannot.
 func (f *Forge) Authenticated() bool { return false }
 
-// List returns the pull requests onto base as of the last Fetch, newest first.
-func (f *Forge) List(ctx context.Context, base string) ([]pr.Pull, error) { return nil, errSkeleton }
+// List returns the pull requests onto base ("" means any), newest first: every
+// open one and the newest MaxClosed closed ones, as of the last Fetch. It
+// neither fetches nor writes. A record that cannot be read is left out and
+// logged.
+func (f *Forge) List(ctx context.Context, base string) ([]pr.Pull, error) {
+	v, err := f.view(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list pull requests: %w", err)
+	}
+	var out []pr.Pull
+	closed := 0
+	for _, s := range v.pulls {
+		if base != "" && s.rec.Base != base {
+			continue
+		}
+		if !s.rec.Open {
+			if closed++; closed > MaxClosed {
+				continue
+			}
+		}
+		out = append(out, s.pull(v.heads))
+	}
+	return out, nil
+}
 
 // Get returns one pull request as of the last Fetch, or pr.ErrNotFound.
-func (f *Forge) Get(ctx context.Context, number int) (pr.Pull, error) { return pr.Pull{}, errSkeleton }
-
-// Ensure makes the open pull request of r.Branch and r.Base be as r says.
-func (f *Forge) Ensure(ctx context.Context, r pr.Request) (pr.Pull, error) {
-	return pr.Pull{}, errSkeleton
+func (f *Forge) Get(ctx context.Context, number int) (pr.Pull, error) {
+	v, err := f.view(ctx)
+	if err != nil {
+		return pr.Pull{}, fmt.Errorf("read pull request %d: %w", number, err)
+	}
+	s, err := v.find(number)
+	if err != nil {
+		return pr.Pull{}, err
+	}
+	return s.pull(v.heads), nil
 }
 
-// Merge squashes a pull request onto its base and returns the commit.
-func (f *Forge) Merge(ctx context.Context, r pr.MergeRequest) (string, error) { return "", errSkeleton }
-
-// Close closes a pull request unmerged.
-func (f *Forge) Close(ctx context.Context, number int, comment string) error { return errSkeleton }
-
-// Comment adds a comment, or edits the one of the same Key.
-func (f *Forge) Comment(ctx context.Context, number int, c pr.Comment) error { return errSkeleton }
-
-// SetLabel adds or removes a label.
-func (f *Forge) SetLabel(ctx context.Context, number int, label string, on bool) error {
-	return errSkeleton
+// view is the repository as of the last Fetch.
+type view struct {
+	heads   map[string]string // full branch ref → commit
+	pulls   []*stored         // readable ones, newest first
+	highest int               // highest number taken, readable or not
 }
 
-// SetStatus sets a commit status.
-func (f *Forge) SetStatus(ctx context.Context, number int, c pr.Check) error { return errSkeleton }
+func (v view) head(branch string) string { return v.heads[headRef(branch)] }
 
-// Review adds a review.
-func (f *Forge) Review(ctx context.Context, number int, r pr.Review) error { return errSkeleton }
+func (v view) find(number int) (*stored, error) {
+	for _, s := range v.pulls {
+		if s.rec.Number == number {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("pull request %d: %w; `towpath status` lists them", number, pr.ErrNotFound)
+}
+
+// open returns the newest open pull request of a pair, nil when there is none.
+func (v view) open(branch, base string) *stored {
+	for _, s := range v.pulls {
+		if s.rec.Open && s.rec.Branch == branch && s.rec.Base == base {
+			return s
+		}
+	}
+	return nil
+}
+
+func (f *Forge) view(ctx context.Context) (view, error) {
+	heads, err := f.c.Git.Refs(headsPrefix)
+	if err != nil {
+		return view{}, err
+	}
+	refs, err := f.c.Git.Refs(RefPrefix)
+	if err != nil {
+		return view{}, err
+	}
+	v := view{heads: heads}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for ref, commit := range refs {
+		number, ok := numberOf(ref)
+		if !ok {
+			continue
+		}
+		if ctx.Err() != nil {
+			return view{}, context.Cause(ctx)
+		}
+		v.highest = max(v.highest, number)
+		s := f.known[ref]
+		if s == nil || s.commit != commit {
+			s = f.load(number, commit)
+			f.known[ref] = s
+		}
+		if s.problem == nil {
+			v.pulls = append(v.pulls, s)
+		}
+	}
+	for ref := range f.known {
+		if _, ok := refs[ref]; !ok {
+			delete(f.known, ref)
+		}
+	}
+	slices.SortFunc(v.pulls, func(a, b *stored) int { return b.rec.Number - a.rec.Number })
+	return v, nil
+}
+
+// load reads one record. What cannot be read is remembered as such until the
+// ref moves, so that it is logged once.
+func (f *Forge) load(number int, commit string) *stored {
+	s, err := read(f.c.Git, number, commit)
+	if err != nil {
+		f.c.Logger.Warn("pull request record unreadable", "number", number, "commit", commit, "error", err)
+		return &stored{commit: commit, problem: err}
+	}
+	return s
+}
+
+func headRef(branch string) string { return headsPrefix + branch }
+
+func pullRef(number int) string { return RefPrefix + strconv.Itoa(number) }
+
+func numberOf(ref string) (int, bool) {
+	s := strings.TrimPrefix(ref, RefPrefix)
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n > 0 && strconv.Itoa(n) == s
+}
