@@ -21,6 +21,8 @@ var (
 	ErrUnauthorized = errors.New("not authorized")
 	// ErrNotFound: there is no repository at the URL (or the server hides it).
 	ErrNotFound = errors.New("repository not found")
+	// ErrHostKey: the ssh server's key is unknown or is another one.
+	ErrHostKey = errors.New("ssh host key not accepted")
 	// ErrRejected: the server took the push but refused to move a ref: a hook,
 	// a protected branch, a rule. Trying again does not help.
 	ErrRejected = errors.New("push rejected")

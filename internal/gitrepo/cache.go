@@ -1,0 +1,229 @@
+package gitrepo
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Limits and names of the cache folder.
+const (
+	maxSlots    = 64                // processes on one Config.Dir at a time
+	maxPacks    = 128               // a cache with more packs is built anew
+	markerFile  = "towpath-cache"   // written last: a cache without it is half built
+	markerText  = "towpath cache 1" // followed by the URL
+	refPrefix   = "refs/origin/"    // the remote's refs/heads/x is refs/origin/heads/x here
+	packedRefs  = "packed-refs"
+	hexHashSize = 40
+)
+
+// slot is the part of Config.Dir that this Repo owns: a lock and a folder.
+type slot struct {
+	lock *os.File
+	dir  string
+}
+
+// takeSlot locks the first free slot of dir.
+func takeSlot(dir string) (*slot, error) {
+	if dir == "" {
+		return nil, errors.New("no folder for the git cache is given")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make git cache folder: %w", err)
+	}
+	for i := range maxSlots {
+		name := filepath.Join(dir, fmt.Sprintf("clone-%d", i))
+		f, ok, err := lockFile(name + ".lock")
+		if err != nil {
+			return nil, fmt.Errorf("lock git cache: %w", err)
+		}
+		if ok {
+			return &slot{lock: f, dir: name}, nil
+		}
+	}
+	return nil, fmt.Errorf("git cache %s: all %d places are in use by other processes", dir, maxSlots)
+}
+
+func (s *slot) release() error { return s.lock.Close() }
+
+// initCache makes a bare repository without objects in an empty or new folder.
+func initCache(dir string) error {
+	for _, d := range []string{"objects/pack", "objects/info", "refs/heads"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			return fmt.Errorf("make git cache: %w", err)
+		}
+	}
+	files := map[string]string{
+		"HEAD":   "ref: refs/heads/main\n",
+		"config": "[core]\n\trepositoryformatversion = 0\n\tbare = true\n[gc]\n\tauto = 0\n",
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return fmt.Errorf("make git cache: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeMarker says that the cache is whole and whose it is.
+func writeMarker(dir, url string) error {
+	return os.WriteFile(filepath.Join(dir, markerFile), []byte(markerText+"\n"+url+"\n"), 0o600)
+}
+
+// checkCache says why the folder cannot be used as the cache of url: nil means
+// it can, fs.ErrNotExist that there is none. It reads no object; a hole in the
+// history is found when something reads there.
+func checkCache(dir, url string) error {
+	marker, err := os.ReadFile(filepath.Join(dir, markerFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, serr := os.Stat(dir); errors.Is(serr, fs.ErrNotExist) {
+			return fs.ErrNotExist
+		}
+		return errors.New("it is half built or not a cache")
+	}
+	if err != nil {
+		return err
+	}
+	if string(marker) != markerText+"\n"+url+"\n" {
+		return errors.New("it is the cache of another repository or version")
+	}
+	return checkPacks(filepath.Join(dir, "objects", "pack"))
+}
+
+// sweep removes what a killed process left. Only at the start: later such files
+// may be in use.
+func sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "tmp_*"))
+	for _, f := range left {
+		err = errors.Join(err, os.Remove(f))
+	}
+	return err
+}
+
+// checkPacks finds packs that are cut off or without index.
+func checkPacks(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	seen := map[string]int{}
+	for _, f := range files {
+		name := f.Name()
+		base, isPack := strings.CutSuffix(name, ".pack")
+		if !isPack {
+			if base, ok := strings.CutSuffix(name, ".idx"); ok {
+				seen[base]++
+			}
+			continue
+		}
+		seen[base] += 2
+		if err := checkPack(filepath.Join(dir, base)); err != nil {
+			return err
+		}
+	}
+	for base, n := range seen {
+		if n != 3 {
+			return fmt.Errorf("%s lacks its pack or its index", base)
+		}
+	}
+	return nil
+}
+
+// checkPack compares the checksum at the end of a pack with the one its index
+// holds, which finds a pack that was cut off without reading it.
+func checkPack(base string) error {
+	const sum = 20
+	inPack, err := tail(base+".pack", sum)
+	if err != nil {
+		return err
+	}
+	inIndex, err := tail(base+".idx", 2*sum)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(inPack, inIndex[:sum]) {
+		return fmt.Errorf("%s.pack is damaged", filepath.Base(base))
+	}
+	return nil
+}
+
+func tail(path string, n int64) (_ []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() < n {
+		return nil, fmt.Errorf("%s is cut off", filepath.Base(path))
+	}
+	b := make([]byte, n)
+	_, err = f.ReadAt(b, st.Size()-n)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return b, err
+}
+
+// countPacks returns how many packs the cache has.
+func countPacks(dir string) int {
+	names, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.pack"))
+	return len(names)
+}
+
+// writeRefs stores the remote's refs as one packed-refs file, replaced at once.
+func writeRefs(dir string, refs map[string]plumbing.Hash) error {
+	names := make([]string, 0, len(refs))
+	for n := range refs {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	var b bytes.Buffer
+	b.WriteString("# pack-refs with: sorted\n")
+	for _, n := range names {
+		fmt.Fprintf(&b, "%s %s\n", refs[n], refPrefix+strings.TrimPrefix(n, "refs/"))
+	}
+	tmp := filepath.Join(dir, packedRefs+".new")
+	if err := os.WriteFile(tmp, b.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("store refs in git cache: %w", err)
+	}
+	if err := os.Rename(tmp, filepath.Join(dir, packedRefs)); err != nil {
+		return fmt.Errorf("store refs in git cache: %w", err)
+	}
+	return nil
+}
+
+// readRefs is the reverse of writeRefs.
+func readRefs(dir string) (map[string]plumbing.Hash, error) {
+	data, err := os.ReadFile(filepath.Join(dir, packedRefs))
+	if err != nil {
+		return nil, err
+	}
+	refs := map[string]plumbing.Hash{}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		hash, name, ok := strings.Cut(line, " ")
+		name, isOurs := strings.CutPrefix(name, refPrefix)
+		if !ok || !isOurs || !plumbing.IsHash(hash) || len(hash) != hexHashSize {
+			return nil, errors.New("its refs cannot be read")
+		}
+		refs["refs/"+name] = plumbing.NewHash(hash)
+	}
+	return refs, lines.Err()
+}

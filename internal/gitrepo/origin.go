@@ -1,0 +1,30 @@
+package gitrepo
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/go-git/go-git/v5"
+)
+
+// Origin returns the URL of the repository that the clone around dir came from:
+// its remote "origin", or the path of the repository itself when it is bare.
+// errors.Is ErrNotFound when dir is in no repository or the clone has no origin.
+func Origin(dir string) (string, error) {
+	r, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true})
+	if err != nil {
+		return "", fmt.Errorf("find the clone around %s: %w", dir, errors.Join(ErrNotFound, err))
+	}
+	if _, err := r.Worktree(); errors.Is(err, git.ErrIsBareRepository) {
+		return filepath.Abs(dir)
+	}
+	remote, err := r.Remote("origin")
+	if err != nil || len(remote.Config().URLs) == 0 {
+		return "", fmt.Errorf("find the origin of the clone around %s: %w", dir, ErrNotFound)
+	}
+	return remote.Config().URLs[0], nil
+}
+
+// Author is who our commits are by.
+func (r *Repo) Author() Identity { return r.c.Author }

@@ -1,0 +1,150 @@
+package gitrepo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+)
+
+// The two services of a Git server.
+const (
+	uploadPack  = "git-upload-pack"
+	receivePack = "git-receive-pack"
+)
+
+// session is one conversation with one service of the server.
+type session interface {
+	// refs returns what the server advertises; an empty repository has no
+	// references and is no error.
+	refs(ctx context.Context) (*packp.AdvRefs, error)
+	// fetch asks for a pack and returns its bytes.
+	fetch(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, error)
+	// push sends commands and pack; the report is nil when the server gives none.
+	push(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error)
+	// explain adds to an error what the server said, and ends the session.
+	explain(err error) error
+	// close ends it; nothing of it runs any longer.
+	close() error
+}
+
+// transport opens sessions over one kind of URL.
+type transport interface {
+	open(ctx context.Context, service string) (session, error)
+	close()
+}
+
+// remote is a parsed URL. Its userinfo is kept apart, so that nothing that is
+// printed can hold it.
+type remote struct {
+	scheme         string // file, http, https, ssh
+	user, password string
+	host           string // with port, as in a URL
+	path           string // file: absolute; http: escaped; ssh: as sent to the server
+	shown          string // the URL without userinfo and query
+}
+
+// scpLike is host:path or user@host:path, no slash before the colon.
+var scpLike = regexp.MustCompile(`^(?:([^@/:]+)@)?(\[[0-9A-Fa-f:.]+\]|[^@/:\[\]]+):(.+)$`)
+
+// parseRemote parses the URL kinds of Config.URL. Its errors never hold the
+// URL's text, which may carry a password.
+func parseRemote(s string) (remote, error) {
+	if s == "" {
+		return remote{}, errors.New("repository URL is empty; give a path, file://, https:// or ssh:// URL")
+	}
+	if strings.ContainsAny(s, "\x00\r\n") {
+		return remote{}, errors.New("repository URL has a control character")
+	}
+	if !strings.Contains(s, "://") {
+		if m := scpLike.FindStringSubmatch(s); m != nil {
+			return sshRemote(m[1], m[2], m[3], m[2]+":"+m[3])
+		}
+		abs, err := filepath.Abs(s)
+		if err != nil {
+			return remote{}, fmt.Errorf("repository path: %w", err)
+		}
+		return remote{scheme: "file", path: abs, shown: abs}, nil
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return remote{}, errors.New("repository URL does not parse (its text is not shown, it may hold a password)")
+	}
+	if u.Opaque != "" || u.Fragment != "" {
+		return remote{}, errors.New("repository URL has a form that is not known; use scheme://host/path")
+	}
+	switch u.Scheme {
+	case "file":
+		return fileRemote(u)
+	case "http", "https":
+		return httpRemote(u)
+	case "ssh":
+		return sshRemote(u.User.Username(), u.Host, u.Path, "ssh://"+u.Host+u.Path)
+	}
+	return remote{}, fmt.Errorf("repository URL has scheme %q; known are file, http, https and ssh", u.Scheme)
+}
+
+func fileRemote(u *url.URL) (remote, error) {
+	if u.Host != "" && u.Host != "localhost" {
+		return remote{}, fmt.Errorf("file URL names host %q; write file:///path", u.Host)
+	}
+	if !filepath.IsAbs(u.Path) {
+		return remote{}, errors.New("file URL has no absolute path; write file:///path")
+	}
+	p := filepath.Clean(u.Path)
+	return remote{scheme: "file", path: p, shown: "file://" + p}, nil
+}
+
+func httpRemote(u *url.URL) (remote, error) {
+	if u.Host == "" {
+		return remote{}, fmt.Errorf("%s URL has no host", u.Scheme)
+	}
+	if u.RawQuery != "" {
+		return remote{}, fmt.Errorf("%s URL has a query; a repository URL has none", u.Scheme)
+	}
+	r := remote{scheme: u.Scheme, host: u.Host, path: strings.TrimRight(u.EscapedPath(), "/")}
+	if u.User != nil {
+		r.user = u.User.Username()
+		r.password, _ = u.User.Password()
+	}
+	r.shown = u.Scheme + "://" + u.Host + r.path
+	return r, nil
+}
+
+func sshRemote(user, host, path, shown string) (remote, error) {
+	if host == "" || strings.HasPrefix(host, "-") {
+		return remote{}, errors.New("ssh URL has no usable host")
+	}
+	// ssh://host/~user/x is ~user/x on the server; git does the same.
+	if strings.HasPrefix(path, "/~") {
+		path = path[1:]
+	}
+	if path == "" || path == "/" || strings.HasPrefix(path, "-") {
+		return remote{}, errors.New("ssh URL has no usable path")
+	}
+	if user == "" {
+		user = "git"
+	}
+	return remote{scheme: "ssh", user: user, host: host, path: path, shown: shown}, nil
+}
+
+// newTransport returns the transport for r, or says what Config lacks.
+func newTransport(r remote, a Auth) (transport, error) {
+	switch r.scheme {
+	case "file":
+		return localTransport{path: r.path}, nil
+	case "ssh":
+		if a.SSHKeyFile == "" || a.KnownHostsFile == "" {
+			return nil, errors.New("ssh needs a private key file and a known_hosts file; " +
+				"make the latter with `ssh-keyscan HOST` and compare the fingerprint")
+		}
+		return sshTransport{remote: r, auth: a}, nil
+	}
+	return newHTTPTransport(r, a)
+}
