@@ -1,0 +1,200 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// sources writes a checkout whose servers are three programs of one line, which build in a second.
+func sources(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":          "module example.com/servers\n\ngo 1.26\n",
+		"main.go":         "package main\n\nfunc main() {}\n",
+		"janitor/main.go": "package main\n\nfunc main() {}\n",
+		"kwok/go.mod":     "module example.com/servers/kwok\n\ngo 1.26\n",
+		"kwok/main.go":    "package main\n\nfunc main() {}\n",
+	} {
+		write(t, filepath.Join(root, filepath.FromSlash(modulePath), filepath.FromSlash(name)), text)
+	}
+	return root
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kept returns the folders of servers in the cache.
+func kept(t *testing.T, cache string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(cache, "controlplane"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dirs []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			dirs = append(dirs, filepath.Join(cache, "controlplane", entry.Name()))
+		}
+	}
+	return dirs
+}
+
+func TestBuildsAtTheSameTimeBuildOnce(t *testing.T) {
+	cfg := Config{Source: sources(t), CacheDir: t.TempDir()}
+	var (
+		said [3]bytes.Buffer
+		bins [3]Binaries
+		errs [3]error
+		wg   sync.WaitGroup
+	)
+	for i := range said {
+		wg.Go(func() {
+			mine := cfg
+			mine.Progress = &said[i]
+			bins[i], errs[i] = Build(t.Context(), mine)
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		t.Fatal(err)
+	}
+	builds := 0
+	for i := range said {
+		builds += strings.Count(said[i].String(), "built in ")
+		if bins[i] != bins[0] {
+			t.Errorf("different answers: %v and %v", bins[i], bins[0])
+		}
+	}
+	if builds != 1 {
+		t.Errorf("%d builds", builds)
+	}
+	for _, path := range []string{bins[0].Servers, bins[0].Kwok, bins[0].Janitor} {
+		if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if got := kept(t, cfg.CacheDir); !slices.Equal(got, []string{bins[0].Dir}) {
+		t.Errorf("the cache holds %v, want %s only", got, bins[0].Dir)
+	}
+}
+
+func TestChangedSourcesAreBuiltAndUnusedServersGo(t *testing.T) {
+	cfg := Config{Source: sources(t), CacheDir: t.TempDir()}
+	var dirs []string
+	for _, text := range []string{"package main\n\nfunc main() { println(1) }\n", "package main\n\nfunc main() { println(2) }\n", "package main\n\nfunc main() { println(3) }\n"} {
+		write(t, filepath.Join(cfg.Source, filepath.FromSlash(modulePath), "kwok", "main.go"), text)
+		if len(dirs) == 2 {
+			// The first was last used long ago, the second just now.
+			long := time.Now().Add(-2 * keepUnused)
+			if err := os.Chtimes(dirs[0], long, long); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bin, err := Build(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dirs = append(dirs, bin.Dir)
+	}
+	want := slices.Sorted(slices.Values(dirs[1:]))
+	if got := kept(t, cfg.CacheDir); !slices.Equal(got, want) {
+		t.Errorf("the cache holds %v, want %v of %v", got, want, dirs)
+	}
+}
+
+func TestABuildThatFailsSaysWhereAndLeavesNothing(t *testing.T) {
+	cfg := Config{Source: sources(t), CacheDir: t.TempDir()}
+	write(t, filepath.Join(cfg.Source, filepath.FromSlash(modulePath), "kwok", "main.go"), "package main\n\nfunc main() { undefined() }\n")
+	_, err := Build(t.Context(), cfg)
+	if err == nil || !strings.Contains(err.Error(), "main.go:3:15: undefined: undefined") {
+		t.Errorf("got %v", err)
+	}
+	if got := kept(t, cfg.CacheDir); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+func TestABuildThatIsGivenUpLeavesNothing(t *testing.T) {
+	cfg := Config{Source: sources(t), CacheDir: t.TempDir()}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	reason := errors.New("interrupted by a person")
+	cfg.Progress = writerFunc(func(p []byte) {
+		if bytes.HasPrefix(p, []byte("[2/3]")) {
+			cancel(reason)
+		}
+	})
+	if _, err := Build(ctx, cfg); !errors.Is(err, reason) {
+		t.Errorf("got %v", err)
+	}
+	if got := kept(t, cfg.CacheDir); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+}
+
+type writerFunc func(p []byte)
+
+func (f writerFunc) Write(p []byte) (int, error) {
+	f(p)
+	return len(p), nil
+}
+
+func TestTheOutputOfTheGoCommandIsCountedAndErrorsAreKept(t *testing.T) {
+	m := &buildMeter{begin: time.Now()}
+	m.read(strings.NewReader("go: downloading k8s.io/api v0.36.3\ngo: downloading k8s.io/client-go v0.36.3\n"))
+	if got := m.line(); got != "2 modules downloaded (0s)" {
+		t.Error(got)
+	}
+	m.read(strings.NewReader("internal/abi\nk8s.io/api/core/v1\n# k8s.io/x\nx.go:1:2: wrong type\n"))
+	if got := m.line(); got != "2 packages compiled (0s)" {
+		t.Error(got)
+	}
+	if got, want := m.output(), "# k8s.io/x\nx.go:1:2: wrong type"; got != want {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestTheCheckoutIsFoundUpwardAndTheCacheByItsVariable(t *testing.T) {
+	root := sources(t)
+	deep := filepath.Join(root, "docs", "more")
+	if err := os.MkdirAll(deep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(deep)
+	real, err := filepath.EvalSymlinks(filepath.Join(root, filepath.FromSlash(modulePath)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Config{}.source()
+	if err == nil {
+		got, err = filepath.EvalSymlinks(got)
+	}
+	if err != nil || got != real {
+		t.Errorf("got %q, %v; want %q", got, err, real)
+	}
+	cache := t.TempDir()
+	t.Setenv("TOWPATH_CACHE", cache)
+	if got, err := (Config{}).cacheDir(); err != nil || got != filepath.Join(cache, "controlplane") {
+		t.Errorf("got %q, %v", got, err)
+	}
+	t.Chdir(cache)
+	if _, err := (Config{}).source(); err == nil || !strings.Contains(err.Error(), "no checkout of Towpath holds") {
+		t.Errorf("got %v", err)
+	}
+}
