@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // Origin returns the URL of the repository that the clone around dir came from:
@@ -28,3 +29,13 @@ func Origin(dir string) (string, error) {
 
 // Author is who our commits are by.
 func (r *Repo) Author() Identity { return r.c.Author }
+
+// InitBare creates an empty bare repository at dir whose HEAD is branch.
+func InitBare(dir, branch string) error {
+	_, err := git.PlainInitWithOptions(dir, &git.PlainInitOptions{Bare: true,
+		InitOptions: git.InitOptions{DefaultBranch: plumbing.NewBranchReferenceName(branch)}})
+	if err != nil {
+		return fmt.Errorf("create repository %s: %w", dir, err)
+	}
+	return nil
+}

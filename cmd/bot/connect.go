@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/pr/local"
+	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/registry"
+	"towpath.dev/towpath/internal/schedule"
+	"towpath.dev/towpath/internal/state"
+)
+
+// connection holds the flags that say where the config repository is and how to
+// reach it.
+type connection struct {
+	repo, branch, cache, forge string
+	auth                       gitrepo.Auth
+	log                        string
+}
+
+func (c *connection) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&c.repo, "repo", os.Getenv("TOWPATH_REPO"), "URL of the config repository: path, https://, ssh:// (default $TOWPATH_REPO, else the origin of the clone you stand in)")
+	f.StringVar(&c.branch, "branch", "main", "base branch with policies/ and environments")
+	f.StringVar(&c.cache, "cache", "", "folder for caches, deletable at any time (default $TOWPATH_CACHE, else the user's cache folder)")
+	f.StringVar(&c.auth.UsernameFile, "username-file", "", "file with the user name for http(s)")
+	f.StringVar(&c.auth.PasswordFile, "password-file", "", "file with the password or token for http(s)")
+	f.StringVar(&c.auth.SSHKeyFile, "ssh-key-file", "", "private key for ssh")
+	f.StringVar(&c.auth.KnownHostsFile, "known-hosts-file", "", "known_hosts for ssh; unknown hosts are refused")
+	f.StringVar(&c.log, "log-format", "text", "text or json")
+}
+
+func (c *connection) forgeFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.forge, "forge", "local", "where pull requests live: local (in the config repository itself)")
+}
+
+func (c *connection) logger(w io.Writer) (*slog.Logger, error) {
+	switch c.log {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	}
+	return nil, usagef("--log-format %s: want text or json", c.log)
+}
+
+// cacheDir is the folder for everything that may be deleted.
+func cacheDir(flag string) (string, error) {
+	if flag == "" {
+		flag = os.Getenv("TOWPATH_CACHE")
+	}
+	if flag != "" {
+		return filepath.Abs(flag)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a cache folder: %w; set TOWPATH_CACHE", err)
+	}
+	return filepath.Join(dir, "towpath"), nil
+}
+
+// openRepo opens the cached clone of the config repository.
+func (c *connection) openRepo(ctx context.Context, logger *slog.Logger) (*gitrepo.Repo, error) {
+	if c.repo == "" {
+		origin, err := gitrepo.Origin(".")
+		if err != nil {
+			return nil, usagef("no config repository: give --repo, set TOWPATH_REPO, or stand in a clone of it")
+		}
+		c.repo = origin
+	}
+	dir, err := cacheDir(c.cache)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(c.repo))
+	return gitrepo.Open(ctx, gitrepo.Config{
+		URL: c.repo, Dir: filepath.Join(dir, "git", hex.EncodeToString(sum[:8])), Auth: c.auth, Logger: logger,
+	})
+}
+
+// forgeFor returns the forge as seen by user.
+func (c *connection) forgeFor(repo *gitrepo.Repo, user string) (*local.Forge, error) {
+	if c.forge != "local" {
+		return nil, usagef("--forge %s: this version knows local", c.forge)
+	}
+	return local.New(local.Config{Git: repo, User: user}), nil
+}
+
+// botUser is the bot's name at the local forge.
+const botUser = "towpath"
+
+// localHowto tells readers of the local forge's pull requests what to type.
+func localHowto() promote.Howto {
+	return promote.Howto{
+		Approve: "`towpath approve NUMBER`",
+		Hold:    "`towpath hold NUMBER`, and `towpath release NUMBER` to go on",
+		Reject:  "`towpath reject NUMBER`",
+	}
+}
+
+// registryFlags say how to reach registries.
+type registryFlags struct {
+	dockerConfig string
+	insecure     []string
+}
+
+func (r *registryFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&r.dockerConfig, "docker-config", "", "docker config.json with credentials for registries (default: anonymous)")
+	cmd.Flags().StringSliceVar(&r.insecure, "insecure-registry", nil, "host:port that is asked over plain http; may be repeated")
+}
+
+func (r *registryFlags) client() *registry.Client {
+	return registry.New(registry.Config{DockerConfig: r.dockerConfig, InsecureHosts: r.insecure})
+}
+
+// newBot wires a bot. reg may be nil: then no registry is asked.
+func (c *connection) newBot(repo *gitrepo.Repo, reg promote.Registry, logger *slog.Logger, unauthenticated bool) (*promote.Bot, error) {
+	forge, err := c.forgeFor(repo, botUser)
+	if err != nil {
+		return nil, err
+	}
+	return promote.New(promote.Config{
+		Git: repo, Registry: reg, Forge: forge, Branch: c.branch, User: botUser, Logger: logger, Now: now, Due: due,
+		Author:               repo.Author(),
+		States:               func(ctx context.Context) (state.State, error) { return state.Load(ctx, repo) },
+		AllowUnauthenticated: unauthenticated, Howto: localHowto(),
+	}), nil
+}
+
+// due reports whether a schedule has a time between last and now.
+func due(spec string, last, now time.Time) bool {
+	if last.IsZero() {
+		return true
+	}
+	s, err := schedule.Parse(spec)
+	if err != nil {
+		return false // refused when loaded: policy.Load accepts no such schedule
+	}
+	return !s.Next(last).After(now)
+}
+
+// readSituation looks at the repository once, without asking registries.
+func (c *connection) readSituation(ctx context.Context, w io.Writer, reg promote.Registry, unauthenticated bool) (promote.Situation, error) {
+	logger, err := c.logger(w)
+	if err != nil {
+		return promote.Situation{}, err
+	}
+	repo, err := c.openRepo(ctx, logger)
+	if err != nil {
+		return promote.Situation{}, err
+	}
+	defer repo.Close()
+	bot, err := c.newBot(repo, reg, logger, unauthenticated)
+	if err != nil {
+		return promote.Situation{}, err
+	}
+	return bot.Look(ctx)
+}

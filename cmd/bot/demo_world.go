@@ -1,0 +1,253 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"towpath.dev/towpath/examples"
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/reconcile"
+	"towpath.dev/towpath/test/controlplane"
+	"towpath.dev/towpath/test/ociregistry"
+)
+
+// exampleHost is the registry that examples/shop names.
+const exampleHost = "registry.example"
+
+// How often the demo's bot and agents look at the repository.
+const demoPoll = 500 * time.Millisecond
+
+// world is everything the demo starts, and stops.
+type world struct {
+	dir      string // temporary: repository, clones, logs
+	repo     string // path of the bare config repository
+	registry *ociregistry.Server
+	planes   *controlplane.Set // nil with --contexts
+	clusters map[string]agentFlags
+	viewer   *promote.Bot // reads what the story waits for; writes nothing
+	git      *gitrepo.Repo
+	conn     connection
+	reg      registryFlags
+	logs     []string
+	files    []*os.File
+
+	events chan demoEvent
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // the bot and the agents
+	undo   []func(context.Context) error
+}
+
+type demoEvent struct {
+	env string
+	reconcile.Event
+}
+
+// startWorld starts everything. On an error nothing is left.
+func (d demoFlags) startWorld(ctx context.Context, s std, tell *teller) (*world, error) {
+	dir, err := os.MkdirTemp("", "towpath-demo-")
+	if err != nil {
+		return nil, fmt.Errorf("create a folder for the demo: %w", err)
+	}
+	w := &world{dir: dir, repo: filepath.Join(dir, "config.git"), events: make(chan demoEvent, 1024), clusters: map[string]agentFlags{}}
+	if err := w.start(ctx, d, s, tell); err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+func (w *world) start(ctx context.Context, d demoFlags, s std, tell *teller) error {
+	var err error
+	if w.registry, err = ociregistry.Start(ociregistry.Config{}); err != nil {
+		return err
+	}
+	for _, image := range []string{"shop/web", "shop/api"} {
+		if _, err := w.registry.Push(image, "1.0.0"); err != nil {
+			return err
+		}
+	}
+	tell.say("a registry at %s holds shop/web:1.0.0 and shop/api:1.0.0", w.registry.Host())
+	w.conn = connection{repo: w.repo, branch: "main", cache: filepath.Join(w.dir, "cache"), forge: "local", log: "text"}
+	w.reg = registryFlags{insecure: []string{w.registry.Host()}}
+	if err := w.seed(ctx); err != nil {
+		return err
+	}
+	tell.say("a Git repository holds examples/shop: two apps in dev, staging and prod, and their policies")
+	if err := w.startClusters(ctx, d, s, tell); err != nil {
+		return err
+	}
+	return w.startTowpath(ctx)
+}
+
+// seed makes the config repository of examples/shop, with the registry's real
+// address.
+func (w *world) seed(ctx context.Context) error {
+	if err := gitrepo.InitBare(w.repo, "main"); err != nil {
+		return err
+	}
+	sub, err := fs.Sub(examples.FS, "shop")
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{}
+	err = fs.WalkDir(sub, ".", func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(sub, p)
+		files[p] = bytes.ReplaceAll(data, []byte(exampleHost), []byte(w.registry.Host()))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("read examples/shop: %w", err)
+	}
+	w.git, err = w.conn.openRepo(ctx, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	c, err := w.git.Commit(ctx, gitrepo.Change{Files: files, Message: "a shop with two apps and three environments\n"})
+	if err != nil {
+		return err
+	}
+	return w.git.Push(ctx, gitrepo.Update{Ref: "refs/heads/main", New: c.Hash})
+}
+
+func (w *world) startClusters(ctx context.Context, d demoFlags, s std, tell *teller) error {
+	if len(d.contexts) > 0 {
+		for i, env := range demoEnvs {
+			w.clusters[env] = agentFlags{kubeconfig: d.kubeconfig, context: d.contexts[i]}
+		}
+		return w.borrow(ctx, tell)
+	}
+	tell.say("starting three Kubernetes control planes: dev, staging, prod (real API servers, controllers and schedulers; only the pods are simulated)")
+	planes, err := controlplane.Start(ctx, d.controlplane([]string{w.registry.Image("shop/web") + ":1.2.0"}, s.err))
+	if err != nil {
+		return err
+	}
+	w.planes = planes
+	for _, env := range demoEnvs {
+		w.clusters[env] = agentFlags{kubeconfig: planes.Kubeconfig(env), context: env}
+	}
+	tell.say("the control planes are ready (%.1f s)", planes.Ready().Seconds())
+	return nil
+}
+
+// startTowpath starts the bot and one agent per cluster, the same code as
+// `towpath run` and `towpath agent`.
+func (w *world) startTowpath(ctx context.Context) error {
+	ctx, w.cancel = context.WithCancel(ctx)
+	logger, err := w.log("run")
+	if err != nil {
+		return err
+	}
+	bot := &botLoop{conn: w.conn, reg: w.reg, unauthenticated: true, logger: logger}
+	w.wg.Go(func() {
+		defer bot.close()
+		if err := bot.run(ctx, demoPoll); err != nil {
+			logger.Error("run ended", "error", err)
+		}
+	})
+	for _, env := range demoEnvs {
+		if err := w.startAgent(ctx, env); err != nil {
+			return err
+		}
+	}
+	w.viewer, err = w.conn.newBot(w.git, w.reg.client(), slog.New(slog.DiscardHandler), true)
+	return err
+}
+
+func (w *world) startAgent(ctx context.Context, env string) error {
+	logger, err := w.log("agent-" + env)
+	if err != nil {
+		return err
+	}
+	flags := w.clusters[env]
+	flags.conn, flags.env, flags.cluster, flags.poll, flags.namespace = w.conn, env, env, demoPoll, reconcile.DefaultNamespace
+	flags.conn.cache = filepath.Join(w.dir, "cache-"+env)
+	agent, closeAgent, err := flags.open(ctx, logger, func(e reconcile.Event) {
+		select {
+		case w.events <- demoEvent{env, e}:
+		default: // the story is not listening; the log has it
+		}
+	})
+	if err != nil {
+		return err
+	}
+	w.wg.Go(func() {
+		defer closeAgent()
+		if err := agent.Run(ctx); err != nil {
+			logger.Error("agent ended", "error", err)
+		}
+	})
+	return nil
+}
+
+func (w *world) log(name string) (*slog.Logger, error) {
+	f, err := os.Create(filepath.Join(w.dir, name+".log"))
+	if err != nil {
+		return nil, fmt.Errorf("create log: %w", err)
+	}
+	w.files = append(w.files, f)
+	w.logs = append(w.logs, f.Name())
+	return slog.New(slog.NewTextHandler(f, nil)), nil
+}
+
+// cleanTimeout bounds how long a borrowed cluster is cleaned.
+const cleanTimeout = 30 * time.Second
+
+// close stops and removes everything, in the opposite order.
+func (w *world) close() error {
+	var errs []error
+	if w.cancel != nil {
+		w.cancel()
+	}
+	w.wg.Wait()
+	ctx, stop := context.WithTimeout(context.Background(), cleanTimeout)
+	defer stop()
+	for _, undo := range w.undo {
+		errs = append(errs, undo(ctx))
+	}
+	if w.planes != nil {
+		errs = append(errs, w.planes.Stop())
+	}
+	if w.registry != nil {
+		errs = append(errs, w.registry.Close())
+	}
+	if w.git != nil {
+		errs = append(errs, w.git.Close())
+	}
+	for _, f := range w.files {
+		errs = append(errs, f.Close())
+	}
+	errs = append(errs, os.RemoveAll(w.dir))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("clean up after the demo: %w", err)
+	}
+	return nil
+}
+
+// lookAround says how to see what runs, for --keep.
+func (w *world) lookAround(tell *teller) {
+	var b strings.Builder
+	fmt.Fprintf(&b, "config repository   git clone %s shop\n", w.repo)
+	fmt.Fprintf(&b, "registry            http://%s/v2/shop/web/tags/list\n", w.registry.Host())
+	for _, env := range demoEnvs {
+		fmt.Fprintf(&b, "cluster %-11s kubectl --kubeconfig %s get pods -A\n", env, w.clusters[env].kubeconfig)
+	}
+	for _, l := range w.logs {
+		fmt.Fprintf(&b, "log                 %s\n", l)
+	}
+	fmt.Fprintf(&b, "export TOWPATH_REPO=%s\n", w.repo)
+	fmt.Fprintf(&b, "towpath status; towpath why web --insecure-registry %s\n", w.registry.Host())
+	tell.say("everything keeps running until you press Ctrl-C; look around:")
+	tell.show(b.String())
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/policy"
+	"towpath.dev/towpath/internal/promote"
+)
+
+// finding is one line of `lint` as JSON.
+type finding struct {
+	Path    string `json:"path"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Object  string `json:"object,omitempty"`
+	Reason  string `json:"reason"`
+	Hint    string `json:"hint,omitempty"`
+	Warning bool   `json:"warning,omitempty"`
+}
+
+func lintCommand(s std) *cobra.Command {
+	var o output
+	cmd := command("lint [DIR]", "check policies, pipeline and markers",
+		"Checks a checkout of the config repository, offline: policies/*.yaml, the environments'\ndirectories, their manifests and every marker. Exit 1 on errors; warnings alone are fine.",
+		"  towpath lint\n  towpath lint examples/shop", cobra.MaximumNArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			if _, err := os.Stat(dir); err != nil {
+				return usagef("open the config repository: %w", err)
+			}
+			problems, err := promote.Lint(os.DirFS(dir))
+			if err != nil {
+				return err
+			}
+			return printProblems(s, o, problems)
+		})
+	o.flag(cmd)
+	return cmd
+}
+
+func findings(problems []policy.Problem) []finding {
+	out := make([]finding, 0, len(problems))
+	for _, p := range problems {
+		out = append(out, finding{p.Path, p.Line, p.Column, p.Object, p.Reason, p.Hint, p.Warning})
+	}
+	return out
+}
+
+func printProblems(s std, o output, problems []policy.Problem) error {
+	bad := 0
+	for _, p := range problems {
+		if !p.Warning {
+			bad++
+		}
+	}
+	err := o.print(s.out, findings(problems), func(w io.Writer) {
+		for _, p := range problems {
+			kind := "error"
+			if p.Warning {
+				kind = "warning"
+			}
+			fmt.Fprintf(w, "%s: %s\n", kind, p)
+		}
+		if len(problems) == 0 {
+			fmt.Fprintln(w, "no problems")
+		}
+	})
+	if err == nil && bad > 0 {
+		return errFindings
+	}
+	return err
+}

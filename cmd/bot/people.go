@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/pr/local"
+)
+
+// person is somebody who acts on a pull request of the local forge.
+type person struct {
+	conn connection
+	name string
+}
+
+func (p *person) flags(cmd *cobra.Command) {
+	p.conn.flags(cmd)
+	p.conn.forgeFlag(cmd)
+	cmd.Flags().StringVar(&p.name, "as", "", "who says so (default: your login); the local forge takes your word for it")
+}
+
+// act opens the forge as the person, finds the pull request and calls do.
+func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forge, pr.Pull) error) error {
+	number, err := strconv.Atoi(arg)
+	if err != nil || number < 1 {
+		return usagef("%q is not the number of a pull request; see towpath status", arg)
+	}
+	if p.name == "" {
+		p.name = login()
+	}
+	if p.name == "" || p.name == botUser {
+		return usagef("who are you? give --as NAME (not %s, the bot's)", botUser)
+	}
+	logger, err := p.conn.logger(s.err)
+	if err != nil {
+		return err
+	}
+	repo, err := p.conn.openRepo(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer repo.Close()
+	if err := repo.Fetch(ctx); err != nil {
+		return err
+	}
+	forge, err := p.conn.forgeFor(repo, p.name)
+	if err != nil {
+		return err
+	}
+	pull, err := forge.Get(ctx, number)
+	if err != nil {
+		return err
+	}
+	if !pull.Open {
+		return fmt.Errorf("pull request #%d is closed; towpath status shows the open ones", number)
+	}
+	return do(forge, pull)
+}
+
+func login() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return os.Getenv("USER")
+}
+
+// say prints one line and returns the error of printing.
+func say(w io.Writer, format string, args ...any) error {
+	_, err := fmt.Fprintf(w, format+"\n", args...)
+	return err
+}
+
+func approveCommand(s std) *cobra.Command {
+	var p person
+	cmd := command("approve NUMBER", "approve a pull request of the local forge",
+		"Records your approval of the pull request's present commit; a rebuilt one needs a new approval.\nThe local forge cannot prove who you are: the bot counts this only with\n--allow-unauthenticated-approvals.",
+		"  towpath approve 2 --as alice", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+				r := pr.Review{User: p.name, State: pr.Approved, Commit: pull.Head, At: now()}
+				if err := f.Review(cmd.Context(), pull.Number, r); err != nil {
+					return err
+				}
+				return say(s.out, "approved #%d as %s: %s", pull.Number, p.name, pull.Title)
+			})
+		})
+	p.flags(cmd)
+	return cmd
+}
+
+func holdCommand(s std) *cobra.Command {
+	var p person
+	var reason string
+	cmd := command("hold NUMBER", "stop a pull request until it is released",
+		"Puts the label "+pr.LabelHold+" on a pull request: it is not merged until released.",
+		"  towpath hold 2 --reason 'wait for the audit'", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+				if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelHold, true); err != nil {
+					return err
+				}
+				if reason != "" {
+					if err := f.Comment(cmd.Context(), pull.Number, pr.Comment{User: p.name, Body: "Held: " + reason, At: now()}); err != nil {
+						return err
+					}
+				}
+				return say(s.out, "held #%d; towpath release %d lets it go on", pull.Number, pull.Number)
+			})
+		})
+	p.flags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why; kept as a comment")
+	return cmd
+}
+
+func releaseCommand(s std) *cobra.Command {
+	var p person
+	cmd := command("release NUMBER", "let a held pull request go on",
+		"Takes the label "+pr.LabelHold+" off a pull request.",
+		"  towpath release 2", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+				if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelHold, false); err != nil {
+					return err
+				}
+				return say(s.out, "released #%d", pull.Number)
+			})
+		})
+	p.flags(cmd)
+	return cmd
+}
+
+func rejectCommand(s std) *cobra.Command {
+	var p person
+	var reason string
+	cmd := command("reject NUMBER", "close a pull request unmerged",
+		"Closes a pull request. Exactly this content is not proposed again; something newer is.",
+		"  towpath reject 2 --reason 'breaks checkout'", cobra.ExactArgs(1),
+		func(cmd *cobra.Command, args []string) error {
+			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+				text := "Rejected by " + p.name + "."
+				if reason != "" {
+					text = "Rejected by " + p.name + ": " + reason
+				}
+				if err := f.Close(cmd.Context(), pull.Number, text); err != nil {
+					return err
+				}
+				return say(s.out, "rejected #%d: %s", pull.Number, pull.Title)
+			})
+		})
+	p.flags(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "why; kept as a comment")
+	return cmd
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/schedule"
+)
+
+func runCommand(s std) *cobra.Command {
+	var c connection
+	var r registryFlags
+	var once, unauthenticated bool
+	var poll time.Duration
+	cmd := command("run", "the bot: scan, propose, judge, merge",
+		"Scans registries when their policies' schedules say so, pushes new versions into entry\nenvironments, opens and rebuilds pull requests, and merges those whose gates pass. Everything\nit knows is in Git and in the forge: it can be stopped at any moment and started elsewhere.\nWhat is wrong in the repository, or out of reach, is logged and looked at again; run does\nnot end for it.",
+		"  towpath run --repo https://git.example/team/config.git --password-file token\n  towpath run --once", cobra.NoArgs,
+		func(cmd *cobra.Command, _ []string) error {
+			logger, err := c.logger(s.err)
+			if err != nil {
+				return err
+			}
+			if unauthenticated {
+				logger.Warn("approvals of the local forge are counted although nobody proves who gave them (--allow-unauthenticated-approvals)")
+			} else {
+				logger.Warn("the local forge cannot prove who approves: environments that require approvals stay closed unless --allow-unauthenticated-approvals is given")
+			}
+			b := &botLoop{conn: c, reg: r, unauthenticated: unauthenticated, logger: logger}
+			defer b.close()
+			if once {
+				_, err := b.tick(cmd.Context())
+				return err
+			}
+			if poll < minPoll {
+				return usagef("--poll %s: want at least %s", poll, minPoll)
+			}
+			return b.run(cmd.Context(), poll)
+		})
+	c.flags(cmd)
+	c.forgeFlag(cmd)
+	r.flags(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&once, "once", false, "do one tick and exit")
+	f.DurationVar(&poll, "poll", 30*time.Second, "how often the repository and pull requests are looked at")
+	f.BoolVar(&unauthenticated, "allow-unauthenticated-approvals", false, "count approvals although the local forge cannot prove who gave them")
+	return cmd
+}
+
+// minPoll keeps a typing mistake from hammering a server.
+const minPoll = 100 * time.Millisecond
+
+// botLoop keeps a bot across ticks, and opens it again while the repository
+// cannot be reached.
+type botLoop struct {
+	conn            connection
+	reg             registryFlags
+	unauthenticated bool
+	logger          *slog.Logger
+	onTick          func(promote.Outcome, error) // told of every tick; nil: nobody
+	bot             *promote.Bot
+	closeRepo       func() error
+	said            map[string]bool // problems logged already
+}
+
+func (b *botLoop) close() {
+	if b.closeRepo != nil {
+		_ = b.closeRepo() // a cache: nothing is lost
+	}
+}
+
+func (b *botLoop) open(ctx context.Context) error {
+	if b.bot != nil {
+		return nil
+	}
+	repo, err := b.conn.openRepo(ctx, b.logger)
+	if err != nil {
+		return err
+	}
+	b.closeRepo = repo.Close
+	b.bot, err = b.conn.newBot(repo, b.reg.client(), b.logger, b.unauthenticated)
+	return err
+}
+
+// run ticks until ctx ends. A tick that moved something is followed by another
+// at once, because what it moved may let the next thing move.
+func (b *botLoop) run(ctx context.Context, poll time.Duration) error {
+	loop := schedule.NewLoop(schedule.Config{Due: schedule.Every(poll), Jitter: schedule.MaxJitter, Now: now,
+		OnPanic: func(v any, stack []byte) {
+			b.logger.Error("tick failed", "panic", fmt.Sprint(v), "stack", string(stack))
+		}})
+	loop.Run(ctx, func(ctx context.Context) {
+		out, err := b.tick(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			b.logger.Error("tick failed", "error", err)
+		case out.Changed():
+			loop.Poke()
+		}
+	})
+	return nil
+}
+
+func (b *botLoop) tick(ctx context.Context) (promote.Outcome, error) {
+	var out promote.Outcome
+	err := b.open(ctx)
+	if err == nil {
+		out, err = b.bot.Tick(ctx)
+	}
+	b.say(out)
+	if b.onTick != nil {
+		b.onTick(out, err)
+	}
+	return out, err
+}
+
+// say logs problems once, until they are gone.
+func (b *botLoop) say(out promote.Outcome) {
+	seen := map[string]bool{}
+	for _, p := range out.Situation.Problems {
+		line := p.String()
+		seen[line] = true
+		if !b.said[line] {
+			level := slog.LevelError
+			if p.Warning {
+				level = slog.LevelWarn
+			}
+			b.logger.Log(context.Background(), level, "problem", "object", p.Object, "problem", line)
+		}
+	}
+	for _, f := range out.Failures {
+		b.logger.Error("not done", "error", f)
+	}
+	b.said = seen
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/patch"
+)
+
+// setResult is the JSON of `set`; its names are a contract.
+type setResult struct {
+	Edits   []patch.Edit    `json:"edits"`
+	Skipped []patch.Skipped `json:"skipped"`
+}
+
+func setCommand(s std) *cobra.Command {
+	var o output
+	cmd := command("set NAME=REF... DIR", "write references at the markers under DIR, offline",
+		"Writes references at the markers of policies under DIR, in place. Only the marked values\nchange; everything else stays byte for byte. A marker that cannot be written is reported and\nits file is left alone; the exit code is then 1.",
+		"  towpath set web=registry.example/web:2.0.0 envs/dev", cobra.MinimumNArgs(2),
+		func(_ *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			sets, err := parseSets(args[:len(args)-1])
+			if err != nil {
+				return err
+			}
+			return setDir(s, o, sets, args[len(args)-1])
+		})
+	o.flag(cmd)
+	return cmd
+}
+
+func parseSets(args []string) ([]patch.Set, error) {
+	var sets []patch.Set
+	seen := map[string]bool{}
+	for _, a := range args {
+		name, ref, ok := strings.Cut(a, "=")
+		if !ok || name == "" {
+			return nil, usagef("%q: want NAME=REF, for instance web=registry.example/web:2.0.0", a)
+		}
+		r, err := image.ParseRef(ref)
+		if err != nil {
+			return nil, usagef("%s: %w", name, err)
+		}
+		if seen[name] {
+			return nil, usagef("%s is given twice", name)
+		}
+		seen[name] = true
+		sets = append(sets, patch.Set{Policy: name, Ref: r})
+	}
+	return sets, nil
+}
+
+func setDir(s std, o output, sets []patch.Set, dir string) error {
+	files, err := yamlFiles(dir)
+	if err != nil {
+		return err
+	}
+	res := patch.Apply(files, sets)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", dir, err)
+	}
+	defer root.Close()
+	for _, f := range res.Files {
+		if err := rewrite(root, f); err != nil {
+			return fmt.Errorf("write %s: %w", filepath.Join(dir, f.Path), err)
+		}
+	}
+	v := setResult{Edits: res.Edits, Skipped: res.Skipped}
+	if v.Edits == nil {
+		v.Edits = []patch.Edit{}
+	}
+	if v.Skipped == nil {
+		v.Skipped = []patch.Skipped{}
+	}
+	err = o.print(s.out, v, func(w io.Writer) {
+		for _, e := range v.Edits {
+			fmt.Fprintf(w, "%s:%d %s -> %s\n", e.Path, e.Line, e.Old, e.New)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return sayMissing(s, v, sets, files)
+}
+
+// sayMissing reports what set could not do: refused markers and names that no
+// marker has.
+func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error {
+	marked := map[string]bool{}
+	for _, f := range files {
+		markers, _ := patch.Markers(f)
+		for _, m := range markers {
+			marked[m.Policy] = true
+		}
+	}
+	bad := len(v.Skipped) > 0
+	for _, sk := range v.Skipped {
+		fmt.Fprintf(s.err, "%s:%d: %s\n", sk.Path, sk.Line, sk.Reason)
+	}
+	for _, set := range sets {
+		if !marked[set.Policy] {
+			bad = true
+			fmt.Fprintf(s.err, "no marker names %s; put \"# towpath: %s\" behind the value\n", set.Policy, set.Policy)
+		}
+	}
+	if bad {
+		return errFindings
+	}
+	return nil
+}
+
+// maxWalked bounds the files of a folder given by hand.
+const maxWalked = 1_000_000
+
+// yamlFiles reads the YAML files under dir. Links are not followed, and .git is
+// left out.
+func yamlFiles(dir string) ([]patch.File, error) {
+	var out []patch.File
+	root := os.DirFS(dir)
+	walked := 0
+	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if walked++; walked > maxWalked {
+			return fmt.Errorf("more than %d files", maxWalked)
+		}
+		if d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
+		ext := strings.ToLower(filepath.Ext(p))
+		if !d.Type().IsRegular() || ext != ".yaml" && ext != ".yml" {
+			return nil
+		}
+		data, err := fs.ReadFile(root, p)
+		if err != nil {
+			return err
+		}
+		out = append(out, patch.File{Path: p, Data: data})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", dir, err)
+	}
+	return out, nil
+}
+
+// rewrite replaces a file by a new one beside it, keeping its mode, so that a
+// crash leaves the old or the new content and nothing between.
+func rewrite(root *os.Root, f patch.File) error {
+	info, err := root.Stat(f.Path)
+	if err != nil {
+		return err
+	}
+	tmp := f.Path + ".towpath"
+	out, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(f.Data)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = root.Chmod(tmp, info.Mode().Perm())
+	}
+	if err == nil {
+		err = root.Rename(tmp, f.Path)
+	}
+	if err != nil {
+		_ = root.Remove(tmp) // best effort: the error above is the one to report
+	}
+	return err
+}

@@ -1,0 +1,228 @@
+package promote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/pr"
+)
+
+// Outcome is what a tick did.
+type Outcome struct {
+	Situation Situation
+	Plan      Plan
+	Pushed    string   // commit on the base branch; "" when none
+	Proposed  []int    // pull requests opened or rebuilt
+	Merged    []int    // pull requests merged
+	Closed    []int    // pull requests closed
+	Failures  []string // what could not be done, one line each; the rest was done
+}
+
+// Changed reports whether anything moved, so that looking again at once pays.
+func (o Outcome) Changed() bool {
+	return o.Pushed != "" || len(o.Proposed)+len(o.Merged)+len(o.Closed) > 0
+}
+
+// keyGates names the comment that lists the gates.
+const keyGates = "gates"
+
+func isRace(err error) bool {
+	return errors.Is(err, gitrepo.ErrStale) || errors.Is(err, pr.ErrBaseMoved)
+}
+
+// Act executes a plan. A lost race on the base branch ends it at once with an
+// error for which the caller looks again; every other failure concerns one pull
+// request and is reported in Outcome.Failures while the rest goes on.
+func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) {
+	out := Outcome{Situation: s, Plan: plan}
+	if err := b.push(ctx, s, plan.Push, &out); err != nil {
+		return out, err
+	}
+	for _, c := range plan.Close {
+		err := b.cfg.Forge.Close(ctx, c.Pull.Number, "Closed: "+c.Reason+".")
+		if err == nil {
+			err = b.deleteBranch(ctx, s, c.Pull.Branch)
+		}
+		if out.failed(err, "close pull request #%d", c.Pull.Number) {
+			continue
+		}
+		out.Closed = append(out.Closed, c.Pull.Number)
+		b.cfg.Logger.Info("pull request closed", "number", c.Pull.Number, "reason", c.Reason)
+	}
+	for _, p := range plan.Propose {
+		n, err := b.propose(ctx, s, p)
+		if isRace(err) {
+			return out, err
+		}
+		if out.failed(err, "propose %s", p.Key()) {
+			continue
+		}
+		out.Proposed = append(out.Proposed, n)
+		b.cfg.Logger.Info("pull request proposed", "number", n, "environment", p.Env.Name, "app", p.App, "version", Versions(p.Values))
+	}
+	for _, j := range plan.Judged {
+		merged, err := b.conclude(ctx, s, j)
+		if isRace(err) {
+			return out, err
+		}
+		if out.failed(err, "look after pull request #%d", j.Pull.Number) {
+			continue
+		}
+		if merged {
+			out.Merged = append(out.Merged, j.Pull.Number)
+			b.cfg.Logger.Info("pull request merged", "number", j.Pull.Number, "environment", j.Block.Env, "app", j.Block.App)
+			// The base branch is another one now: everything else is judged again.
+			return out, nil
+		}
+	}
+	return out, nil
+}
+
+func (o *Outcome) failed(err error, format string, args ...any) bool {
+	if err == nil {
+		return false
+	}
+	o.Failures = append(o.Failures, fmt.Sprintf(format, args...)+": "+err.Error())
+	return true
+}
+
+// push makes one commit on the base branch of all moves that need no review.
+func (b *Bot) push(ctx context.Context, s Situation, moves []Move, out *Outcome) error {
+	if len(moves) == 0 {
+		return nil
+	}
+	files := map[string][]byte{}
+	for _, m := range moves {
+		for _, f := range m.Files {
+			files[f.Path] = f.Data
+		}
+	}
+	c, err := b.cfg.Git.Commit(ctx, gitrepo.Change{Parent: s.Commit, Files: files, Message: Message(moves), Author: b.cfg.Author})
+	if err != nil {
+		return fmt.Errorf("commit to %s: %w", s.Branch, err)
+	}
+	err = b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + s.Branch, Old: s.Commit, New: c.Hash})
+	if err != nil {
+		return fmt.Errorf("push to %s: %w", s.Branch, err)
+	}
+	out.Pushed = c.Hash
+	for _, m := range moves {
+		b.cfg.Logger.Info("pushed", "environment", m.Env.Name, "app", m.App, "version", Versions(m.Values), "commit", c.Hash)
+	}
+	return nil
+}
+
+// propose puts one commit of ours on the branch and one pull request over it.
+func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (int, error) {
+	branch := BranchOf(p.Env.Name, p.App)
+	head := p.Reuse
+	if head == "" {
+		files := map[string][]byte{}
+		for _, f := range p.Files {
+			files[f.Path] = f.Data
+		}
+		c, err := b.cfg.Git.Commit(ctx, gitrepo.Change{Parent: s.Commit, Files: files, Message: Message([]Move{p.Move}), Author: b.cfg.Author})
+		if err != nil {
+			return 0, fmt.Errorf("commit: %w", err)
+		}
+		err = b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + branch, Old: s.Branches[branch].Commit, New: c.Hash})
+		if err != nil {
+			return 0, fmt.Errorf("push %s: %w", branch, err)
+		}
+		head = c.Hash
+	}
+	pull, err := b.cfg.Forge.Ensure(ctx, pr.Request{Branch: branch, Base: s.Branch, Head: head, Title: Title(p.Move), Body: Body(p, s), Labels: []string{pr.LabelPromo}})
+	if err != nil {
+		return 0, err
+	}
+	if p.Supersedes != "" {
+		text := fmt.Sprintf("Superseded: %s → %s. Approvals given before do not count for this.", code(p.Supersedes), code(Versions(p.Values)))
+		if err := b.cfg.Forge.Comment(ctx, pull.Number, pr.Comment{Key: "superseded-" + short(p.Content), Body: text}); err != nil {
+			return pull.Number, err
+		}
+	}
+	return pull.Number, nil
+}
+
+// conclude shows the verdict on the pull request and merges when it says so.
+// Nothing is written that is there already.
+func (b *Bot) conclude(ctx context.Context, s Situation, j Judged) (merged bool, err error) {
+	if j.Foreign && !j.Pull.HasLabel(pr.LabelEdited) {
+		if err := b.markEdited(ctx, j.Pull.Number); err != nil {
+			return false, err
+		}
+	}
+	if err := b.show(ctx, j); err != nil {
+		return false, err
+	}
+	if j.Verdict.Act != ActMerge {
+		return false, nil
+	}
+	message, err := b.squashMessage(j)
+	if err != nil {
+		return false, err
+	}
+	_, err = b.cfg.Forge.Merge(ctx, pr.MergeRequest{Number: j.Pull.Number, Head: j.Pull.Head, Message: message})
+	if errors.Is(err, pr.ErrHeadMoved) {
+		return false, nil // looked at again at the next tick
+	}
+	return err == nil, err
+}
+
+// squashMessage is the message of the head commit, with the number and the
+// people who approved.
+func (b *Bot) squashMessage(j Judged) (string, error) {
+	c, err := b.cfg.Git.ReadCommit(j.Pull.Head)
+	if err != nil {
+		return "", err
+	}
+	subject, rest, _ := strings.Cut(c.Message, "\n")
+	msg := fmt.Sprintf("%s (#%d)\n%s", subject, j.Pull.Number, strings.TrimRight(rest, "\n"))
+	for _, r := range latest(j.Pull.Reviews) {
+		if r.State == pr.Approved && r.Commit == j.Pull.Head {
+			msg += "\nTowpath-Approved-By: " + oneLine(r.User)
+		}
+	}
+	return msg + "\n", nil
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+func (b *Bot) show(ctx context.Context, j Judged) error {
+	want := Status(j.Verdict, j.Pull.Head)
+	if !slices.Contains(j.Pull.Checks, want) {
+		if err := b.cfg.Forge.SetStatus(ctx, j.Pull.Number, want); err != nil {
+			return err
+		}
+	}
+	text := GateComment(j.Verdict)
+	if !slices.ContainsFunc(j.Pull.Comments, func(c pr.Comment) bool { return c.Key == keyGates && c.Body == text }) {
+		return b.cfg.Forge.Comment(ctx, j.Pull.Number, pr.Comment{Key: keyGates, Body: text})
+	}
+	return nil
+}
+
+func (b *Bot) markEdited(ctx context.Context, number int) error {
+	if err := b.cfg.Forge.SetLabel(ctx, number, pr.LabelEdited, true); err != nil {
+		return err
+	}
+	return b.cfg.Forge.Comment(ctx, number, pr.Comment{Key: "edited",
+		Body: "Somebody else committed to this branch, so it is left alone from now on. Delete the branch and take the label off to have it rebuilt."})
+}
+
+// deleteBranch removes a branch of ours, never one with somebody else's commit.
+func (b *Bot) deleteBranch(ctx context.Context, s Situation, branch string) error {
+	head, ok := s.Branches[branch]
+	if !ok || head.Foreign {
+		return nil
+	}
+	err := b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + branch, Old: head.Commit})
+	if errors.Is(err, gitrepo.ErrStale) {
+		return nil // moved meanwhile: not ours to delete
+	}
+	return err
+}

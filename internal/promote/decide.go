@@ -1,0 +1,229 @@
+package promote
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
+	"towpath.dev/towpath/internal/pr"
+)
+
+// Plan is what one tick does, in order, and what it does not do and why. The
+// dry run prints the same plan that is executed.
+type Plan struct {
+	Push    []Move    // one commit on the base branch
+	Close   []Closing // pull requests that have nothing left to do
+	Propose []Proposal
+	Judged  []Judged // every open pull request of ours, after Propose
+	Waiting []Move   // moves that are not made, with Hold
+}
+
+// Proposal opens a pull request or rebuilds an open one.
+type Proposal struct {
+	Move
+	Pull       int    // 0: a new one
+	Supersedes string // versions that this replaces, "" when none
+	Old        pr.Block
+	// Reuse is the head that already holds exactly this; "" builds one.
+	Reuse string
+}
+
+// Closing closes a pull request.
+type Closing struct {
+	Pull   pr.Pull
+	Reason string
+}
+
+// Judged is an open pull request and its verdict. Foreign: its branch has a
+// commit that is not ours.
+type Judged struct {
+	Pull    pr.Pull
+	Env     policy.Environment
+	Block   pr.Block
+	Verdict Verdict
+	Foreign bool
+}
+
+// Idle reports whether the plan changes nothing (statuses and comments aside).
+func (p Plan) Idle() bool {
+	return len(p.Push)+len(p.Close)+len(p.Propose) == 0 && !slices.ContainsFunc(p.Judged, func(j Judged) bool { return j.Verdict.Act == ActMerge })
+}
+
+// Decide turns a situation into a plan. Pure.
+func Decide(s Situation) Plan {
+	var plan Plan
+	moves := map[string]Move{}
+	for _, m := range Next(s) {
+		if len(m.Hold) > 0 {
+			plan.Waiting = append(plan.Waiting, m)
+			continue
+		}
+		if m.Env.Merge == policy.MergePush {
+			plan.Push = append(plan.Push, m)
+			continue
+		}
+		moves[m.Key()] = m
+	}
+	plan.existing(s, moves)
+	for _, key := range slices.Sorted(maps.Keys(moves)) {
+		plan.propose(s, moves[key], nil)
+	}
+	return plan
+}
+
+// existing looks at every open pull request of ours, and takes the moves that
+// it carries out of moves.
+func (plan *Plan) existing(s Situation, moves map[string]Move) {
+	for _, p := range s.Pulls {
+		if !p.Open || !strings.HasPrefix(p.Branch, "towpath/") {
+			continue
+		}
+		block, err := pr.ParseBlock(p.Body)
+		if err != nil || BranchOf(block.Env, block.App) != p.Branch {
+			continue // not ours, whatever its branch is called
+		}
+		key := block.Env + "/" + block.App
+		env, app, ok := s.find(block)
+		move, wanted := moves[key]
+		delete(moves, key)
+		head := s.Branches[p.Branch]
+		switch {
+		case !ok:
+			plan.Close = append(plan.Close, Closing{p, fmt.Sprintf("the pipeline has no %s with an app %s any more", block.Env, block.App)})
+		case holds(app, block):
+			plan.Close = append(plan.Close, Closing{p, fmt.Sprintf("%s holds %s already", block.Env, describe(block.Values))})
+		case head.Foreign || p.HasLabel(pr.LabelEdited):
+			plan.Judged = append(plan.Judged, Judged{Pull: p, Env: env, Block: block, Verdict: Judge(s, env, edited(p), block), Foreign: true})
+		case wanted && (move.Content != block.Content && !keep(s, env, p) || move.Content == block.Content && !current(head, move, s)):
+			plan.propose(s, move, &p)
+		default:
+			plan.Judged = append(plan.Judged, Judged{Pull: p, Env: env, Block: block, Verdict: plan.judge(s, env, p, block, head)})
+		}
+	}
+}
+
+// judge adds to Judge that the head is exactly the base plus our edits.
+func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block, head BranchHead) Verdict {
+	v := Judge(s, env, p, block)
+	if head.Commit == p.Head && head.Content == block.Content {
+		return v
+	}
+	return verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: "the branch is not the commit that was proposed; it is looked at again"}))
+}
+
+func (plan *Plan) propose(s Situation, m Move, open *pr.Pull) {
+	p := Proposal{Move: m}
+	if open != nil {
+		p.Pull = open.Number
+		p.Old, _ = pr.ParseBlock(open.Body)
+		if p.Old.Content != m.Content {
+			p.Supersedes = describe(p.Old.Values)
+		}
+	} else if why := rejected(s, m); why != "" {
+		m.Hold = append(m.Hold, why)
+		plan.Waiting = append(plan.Waiting, m)
+		return
+	}
+	branch := BranchOf(m.Env.Name, m.App)
+	head, exists := s.Branches[branch]
+	if exists && head.Foreign {
+		m.Hold = append(m.Hold, fmt.Sprintf("branch %s holds a commit that is not ours; delete it to go on", branch))
+		plan.Waiting = append(plan.Waiting, m)
+		return
+	}
+	if exists && current(head, m, s) {
+		p.Reuse = head.Commit
+	}
+	plan.Propose = append(plan.Propose, p)
+}
+
+// rejected returns why a move is not proposed again: a person closed exactly
+// this content. A newer version, reopening, or the retry label releases it.
+func rejected(s Situation, m Move) string {
+	branch := BranchOf(m.Env.Name, m.App)
+	for _, p := range s.Pulls { // newest first
+		if p.Branch != branch || p.Open {
+			continue
+		}
+		block, err := pr.ParseBlock(p.Body)
+		if err != nil || p.Merged || p.ClosedBy == s.Config.User || block.Content != m.Content {
+			continue
+		}
+		if p.HasLabel(pr.LabelRetry) {
+			return ""
+		}
+		return fmt.Sprintf("pull request #%d with exactly this was closed by %s; reopen it or give it the label %s", p.Number, p.ClosedBy, pr.LabelRetry)
+	}
+	return ""
+}
+
+// keep reports whether an approved pull request is left as it is although
+// something newer is there (onNewVersion: wait).
+func keep(s Situation, env policy.Environment, p pr.Pull) bool {
+	if env.OnNewVersion != policy.Wait || env.Gates.Approvals == nil {
+		return false
+	}
+	return judgeApprovals(s, *env.Gates.Approvals, p).State == Pass
+}
+
+// current reports whether the head is one commit of ours that changes exactly
+// the wanted files to exactly the wanted bytes, on a base that still has the
+// same content at those paths.
+func current(head BranchHead, m Move, s Situation) bool {
+	if head.Commit == "" || head.Foreign || head.Content != m.Content || len(head.Paths) != len(m.Files) {
+		return false
+	}
+	for _, f := range m.Files {
+		if head.Files[f.Path] != gitrepo.BlobHash(f.Data) || head.Before[f.Path] != s.hashOf(m, f.Path) {
+			return false
+		}
+	}
+	return true
+}
+
+// hashOf returns the object hash of a file of the move's app on the base.
+func (s Situation) hashOf(m Move, path string) string {
+	app, _ := s.Envs[m.Env.Name].App(m.App)
+	i := slices.IndexFunc(app.Files, func(f patch.File) bool { return f.Path == path })
+	if i < 0 {
+		return ""
+	}
+	return gitrepo.BlobHash(app.Files[i].Data)
+}
+
+func (s Situation) find(b pr.Block) (policy.Environment, AppState, bool) {
+	e, ok := s.Envs[b.Env]
+	if !ok {
+		return policy.Environment{}, AppState{}, false
+	}
+	a, ok := e.App(b.App)
+	return e.Env, a, ok
+}
+
+// holds reports whether the app has the block's values already: that is what
+// "merged" means, however it came about.
+func holds(app AppState, b pr.Block) bool {
+	return app.Content == b.Content
+}
+
+func edited(p pr.Pull) pr.Pull {
+	if !p.HasLabel(pr.LabelEdited) {
+		p.Labels = append(slices.Clone(p.Labels), pr.LabelEdited)
+	}
+	return p
+}
+
+// describe names the versions of a block's values for people.
+func describe(values map[string]string) string {
+	refs := map[string]image.Ref{}
+	for name, v := range values {
+		t := refTail(v)
+		refs[name] = image.Ref{Tag: image.Tag(t.tag), Digest: image.Digest(t.digest)}
+	}
+	return Versions(refs)
+}

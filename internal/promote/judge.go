@@ -1,0 +1,260 @@
+package promote
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"towpath.dev/towpath/internal/policy"
+	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/state"
+)
+
+// GateState is what a gate says. Whatever is not known is Pending: closed.
+type GateState string
+
+// The states of a gate.
+const (
+	Pass    GateState = "pass"
+	Pending GateState = "pending"
+	Fail    GateState = "fail"
+)
+
+// GateResult is one gate's answer, with its reason and, when time alone can
+// change it, the moment it is looked at next.
+type GateResult struct {
+	Gate   string    `json:"gate"`
+	State  GateState `json:"state"`
+	Reason string    `json:"reason"`
+	Next   time.Time `json:"next,omitzero"`
+}
+
+// Act says what to do with a pull request.
+type Act string
+
+// The acts of a verdict.
+const (
+	ActMerge   Act = "merge"
+	ActWait    Act = "wait"
+	ActBlocked Act = "blocked" // a person has to do something
+)
+
+// Verdict is what to do with a pull request, and why.
+type Verdict struct {
+	Act   Act          `json:"act"`
+	Gates []GateResult `json:"gates"`
+	Next  time.Time    `json:"next,omitzero"` // earliest Next of the gates
+}
+
+// Missing returns the gates that do not pass.
+func (v Verdict) Missing() []GateResult {
+	var out []GateResult
+	for _, g := range v.Gates {
+		if g.State != Pass {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// Judge decides on an open pull request that carries block into env. Unknown is
+// closed: a gate that cannot be evaluated does not pass.
+func Judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block) Verdict {
+	gates := []GateResult{judgeHold(p), judgeChanges(p)}
+	if env.Update == nil {
+		up, ok := s.Envs[env.From[0]].App(block.App)
+		gates = append(gates, judgeUpstream(env, up, ok, block))
+		if h := env.Gates.Healthy; h != nil {
+			gates = append(gates, judgeGreen("healthy", h.StableFor, s, env.From[0], up))
+		}
+		if k := env.Gates.Soak; k != nil {
+			gates = append(gates, judgeGreen("soak", k.For, s, env.From[0], up))
+		}
+	}
+	if a := env.Gates.Approvals; a != nil {
+		gates = append(gates, judgeApprovals(s, *a, p))
+	}
+	return verdict(gates)
+}
+
+func verdict(gates []GateResult) Verdict {
+	v := Verdict{Act: ActMerge, Gates: gates}
+	for _, g := range gates {
+		switch {
+		case g.State == Fail:
+			v.Act = ActBlocked
+		case g.State == Pending && v.Act == ActMerge:
+			v.Act = ActWait
+		}
+		if !g.Next.IsZero() && (v.Next.IsZero() || g.Next.Before(v.Next)) {
+			v.Next = g.Next
+		}
+	}
+	return v
+}
+
+func judgeHold(p pr.Pull) GateResult {
+	switch {
+	case p.HasLabel(pr.LabelEdited):
+		return GateResult{Gate: "hold", State: Fail, Reason: "somebody else committed to the branch; take the label " + pr.LabelEdited + " off and delete the branch to have it rebuilt"}
+	case p.HasLabel(pr.LabelHold):
+		return GateResult{Gate: "hold", State: Fail, Reason: "held by a person; take the label " + pr.LabelHold + " off to go on"}
+	}
+	return GateResult{Gate: "hold", State: Pass, Reason: "nobody holds it"}
+}
+
+// latest returns the newest review of every person, in the order of their time.
+func latest(reviews []pr.Review) []pr.Review {
+	by := map[string]pr.Review{}
+	for _, r := range reviews {
+		if old, ok := by[r.User]; !ok || !r.At.Before(old.At) {
+			by[r.User] = r
+		}
+	}
+	var out []pr.Review
+	for _, r := range by {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b pr.Review) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		return strings.Compare(a.User, b.User)
+	})
+	return out
+}
+
+func judgeChanges(p pr.Pull) GateResult {
+	for _, r := range latest(p.Reviews) {
+		if r.State == pr.ChangesRequested {
+			return GateResult{Gate: "changesRequested", State: Fail, Reason: r.User + " asked for changes"}
+		}
+	}
+	return GateResult{Gate: "changesRequested", State: Pass, Reason: "nobody asked for changes"}
+}
+
+// judgeUpstream holds that no environment is ever skipped: the environment
+// before must hold exactly these values on the base branch now.
+func judgeUpstream(env policy.Environment, up AppState, ok bool, block pr.Block) GateResult {
+	from := env.From[0]
+	if !ok {
+		return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s has no app %s", from, block.App)}
+	}
+	for name, value := range block.Values {
+		have, ok := up.Values[name]
+		if !ok {
+			continue // only the environment itself uses it
+		}
+		want := refTail(value)
+		if string(have.Tag) != want.tag || (have.Digest != "" && want.digest != "" && string(have.Digest) != want.digest) {
+			return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s holds %s %s, not %s", from, name, version(have), want.tag)}
+		}
+	}
+	return GateResult{Gate: "upstream", State: Pass, Reason: from + " holds exactly these values"}
+}
+
+// judgeGreen holds that every cluster of the environment reports exactly this
+// content as healthy, without interruption for at least min.
+func judgeGreen(gate string, min time.Duration, s Situation, env string, app AppState) GateResult {
+	pending := func(format string, args ...any) GateResult {
+		return GateResult{Gate: gate, State: Pending, Reason: fmt.Sprintf(format, args...)}
+	}
+	reports, since := 0, time.Time{}
+	for _, r := range s.Reports {
+		if r.Env != env {
+			continue
+		}
+		reports++
+		if age := s.Now.Sub(r.At); age > s.Config.Silence {
+			return pending("cluster %s of %s has been silent since %s", r.Cluster, env, clock(r.At))
+		}
+		i := slices.IndexFunc(r.Apps, func(a state.AppReport) bool { return a.App == app.Name })
+		if i < 0 {
+			return pending("cluster %s of %s does not report %s%s", r.Cluster, env, app.Name, because(r.Problem))
+		}
+		a := r.Apps[i]
+		if a.Content != app.Content {
+			return pending("cluster %s of %s has not applied %s %s yet%s", r.Cluster, env, app.Name, Versions(app.Values), because(r.Problem))
+		}
+		if a.Phase != state.Healthy {
+			return pending("%s %s is %s in cluster %s of %s since %s%s", app.Name, Versions(app.Values), strings.ToLower(string(a.Phase)), r.Cluster, env, clock(a.Since), failing(a))
+		}
+		if a.Since.After(since) {
+			since = a.Since
+		}
+	}
+	if reports == 0 {
+		return pending("no agent has reported from %s yet", env)
+	}
+	if until := since.Add(min); s.Now.Before(until) {
+		g := pending("%s %s healthy in %s since %s, needs %s: until %s", app.Name, Versions(app.Values), env, clock(since), min, clock(until))
+		g.Next = until
+		return g
+	}
+	return GateResult{Gate: gate, State: Pass, Reason: fmt.Sprintf("%s %s healthy in %s since %s (needs %s)", app.Name, Versions(app.Values), env, clock(since), min)}
+}
+
+func because(problem string) string {
+	if problem == "" {
+		return ""
+	}
+	return ": " + problem
+}
+
+func failing(a state.AppReport) string {
+	if len(a.Failing) == 0 {
+		return ""
+	}
+	f := a.Failing[0]
+	out := fmt.Sprintf(": %s: %s", f.Object, f.Reason)
+	if n := len(a.Failing) - 1; n > 0 {
+		out += fmt.Sprintf(" (and %d more)", n)
+	}
+	return out
+}
+
+// judgeApprovals counts people's latest reviews on the current head.
+func judgeApprovals(s Situation, a policy.Approvals, p pr.Pull) GateResult {
+	var names, notes []string
+	for _, r := range latest(p.Reviews) {
+		if r.State != pr.Approved {
+			continue
+		}
+		switch why := discount(s.Config, a, p, r); why {
+		case "":
+			names = append(names, r.User)
+		default:
+			notes = append(notes, fmt.Sprintf("%s does not count: %s", r.User, why))
+		}
+	}
+	note := ""
+	if len(notes) > 0 {
+		note = "; " + strings.Join(notes, "; ")
+	}
+	g := GateResult{Gate: "approvals", State: Pending, Reason: fmt.Sprintf("%d of %d approvals%s", len(names), a.Required, note)}
+	if len(names) >= a.Required {
+		g.State = Pass
+		g.Reason = fmt.Sprintf("approved by %s (needs %d)%s", strings.Join(names, ", "), a.Required, note)
+	}
+	return g
+}
+
+// discount returns why an approval does not count, "" when it does.
+func discount(rules Rules, a policy.Approvals, p pr.Pull, r pr.Review) string {
+	switch {
+	case r.Commit != p.Head:
+		return "given for another commit"
+	case a.PreventSelfReview && (r.User == p.Author || r.User == rules.User):
+		return "the author cannot approve"
+	case !r.Authenticated && !rules.AllowUnauthenticated:
+		return "this forge cannot prove who approved (--allow-unauthenticated-approvals counts it)"
+	case len(a.From) > 0 && !slices.Contains(a.From, "user:"+r.User):
+		return "not among " + strings.Join(a.From, ", ")
+	}
+	return ""
+}
+
+// clock prints a moment for people and logs, in UTC to the second, so that the
+// same situation gives the same text.
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }

@@ -1,0 +1,182 @@
+package promote
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/policy"
+	"towpath.dev/towpath/internal/pr"
+)
+
+// Look loads the situation: one fetch, one listing per image that is due, one
+// listing of pull requests. It writes nothing.
+func (b *Bot) Look(ctx context.Context) (Situation, error) {
+	if err := b.cfg.Git.Fetch(ctx); err != nil {
+		return Situation{}, fmt.Errorf("fetch the config repository: %w", err)
+	}
+	head, err := b.cfg.Git.Head(b.cfg.Branch)
+	if err != nil {
+		return Situation{}, fmt.Errorf("find the base branch: %w", err)
+	}
+	snap, err := b.cfg.Git.Snapshot(head)
+	if err != nil {
+		return Situation{}, fmt.Errorf("read commit %.12s: %w", head, err)
+	}
+	cfg, err := LoadConfig(snap.FS())
+	if err != nil {
+		return Situation{}, err
+	}
+	s := Situation{Now: b.cfg.Now().UTC(), Branch: b.cfg.Branch, Commit: head, Policies: cfg.Policies,
+		Problems: cfg.Problems, Envs: map[string]EnvState{}, Listings: map[string]Listing{}, Config: b.rules()}
+	b.pipelines(&s, cfg)
+	for _, p := range s.Pipelines {
+		for _, e := range p.Environments {
+			s.Envs[e.Name] = b.view(snap, e)
+			if problem := s.Envs[e.Name].Problem; problem != "" {
+				s.Problems = append(s.Problems, environmentProblem(e, problem))
+			}
+		}
+	}
+	b.prune(s.Envs, snap)
+	s.Problems = append(s.Problems, markerProblems(cfg, s.Envs)...)
+	b.choose(ctx, &s, cfg)
+	if s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch); err != nil {
+		return Situation{}, fmt.Errorf("list pull requests: %w", err)
+	}
+	if err := b.reports(ctx, &s); err != nil {
+		return Situation{}, err
+	}
+	s.Branches, err = b.branches()
+	return s, err
+}
+
+func (b *Bot) rules() Rules {
+	return Rules{AllowUnauthenticated: b.cfg.AllowUnauthenticated, Authenticated: b.cfg.Forge.Authenticated(),
+		Silence: b.cfg.Silence, User: b.cfg.User, Howto: b.cfg.Howto}
+}
+
+// pipelines keeps the pipelines of our branch, refusing an environment name or
+// app that two of them claim.
+func (b *Bot) pipelines(s *Situation, cfg policy.Config) {
+	owner := map[string]string{}
+	for _, p := range cfg.Pipelines {
+		bad := ""
+		if p.Branch != b.cfg.Branch {
+			bad = fmt.Sprintf("pipeline is for branch %s, but this bot works on %s", p.Branch, b.cfg.Branch)
+		}
+		for _, e := range p.Environments {
+			if o, ok := owner[e.Name]; ok && bad == "" {
+				bad = fmt.Sprintf("environment %s belongs to pipeline %s already", e.Name, o)
+			}
+		}
+		if bad != "" {
+			s.Problems = append(s.Problems, policy.Problem{Path: p.Source.Path, Line: p.Source.Line, Object: "Pipeline/" + p.Name, Reason: bad,
+				Hint: "correct the pipeline; it is left out until then"})
+			continue
+		}
+		for _, e := range p.Environments {
+			owner[e.Name] = p.Name
+		}
+		s.Pipelines = append(s.Pipelines, p)
+	}
+	if len(s.Pipelines) == 0 && !hasErrors(s.Problems) {
+		s.Problems = append(s.Problems, policy.Problem{Path: PolicyDir, Object: "repository", Reason: "there is no Pipeline in policies/",
+			Hint: "add one that names your environments; see examples/shop/policies/pipeline.yaml"})
+	}
+}
+
+func hasErrors(ps []policy.Problem) bool {
+	return slices.ContainsFunc(ps, func(p policy.Problem) bool { return !p.Warning })
+}
+
+func (b *Bot) reports(ctx context.Context, s *Situation) error {
+	if b.cfg.States == nil {
+		return nil
+	}
+	st, err := b.cfg.States(ctx)
+	if err != nil {
+		return fmt.Errorf("read agents' reports: %w", err)
+	}
+	s.Reports = st.Reports
+	return nil
+}
+
+// branches reads the heads of our own branches, so that a commit somebody else
+// put there is seen and a head that is up to date is not built again.
+func (b *Bot) branches() (map[string]BranchHead, error) {
+	refs, err := b.cfg.Git.Refs("refs/heads/towpath/")
+	if err != nil {
+		return nil, fmt.Errorf("list our branches: %w", err)
+	}
+	out := map[string]BranchHead{}
+	for ref, hash := range refs {
+		h, err := b.branchHead(hash)
+		if err != nil {
+			return nil, fmt.Errorf("read branch %s: %w", strings.TrimPrefix(ref, "refs/heads/"), err)
+		}
+		out[strings.TrimPrefix(ref, "refs/heads/")] = h
+	}
+	return out, nil
+}
+
+func (b *Bot) branchHead(hash string) (BranchHead, error) {
+	c, err := b.cfg.Git.ReadCommit(hash)
+	if err != nil {
+		return BranchHead{}, err
+	}
+	h := BranchHead{Commit: hash, Content: trailer(c.Message, trailerContent)}
+	h.Foreign = c.Author.Email != b.cfg.Author.Email || h.Content == "" || len(c.Parents) != 1
+	if h.Foreign {
+		return h, nil
+	}
+	h.Parent = c.Parents[0]
+	head, err := b.cfg.Git.Snapshot(hash)
+	if err != nil {
+		return h, err
+	}
+	parent, err := b.cfg.Git.Snapshot(h.Parent)
+	if err != nil {
+		return h, err
+	}
+	h.Paths, err = head.Changed(parent, "")
+	if err != nil {
+		return h, err
+	}
+	h.Files, h.Before = map[string]string{}, map[string]string{}
+	for _, p := range h.Paths {
+		h.Files[p], _ = head.Hash(p)
+		h.Before[p], _ = parent.Hash(p)
+	}
+	return h, nil
+}
+
+// openPull returns the open pull request of a branch.
+func (s Situation) openPull(branch string) (pr.Pull, bool) {
+	for _, p := range s.Pulls {
+		if p.Open && p.Branch == branch {
+			return p, true
+		}
+	}
+	return pr.Pull{}, false
+}
+
+func sortProblems(ps []policy.Problem) {
+	slices.SortStableFunc(ps, func(a, b policy.Problem) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Reason, b.Reason))
+	})
+}
+
+func readFile(fsys fs.FS, p string) ([]byte, error) {
+	data, err := fs.ReadFile(fsys, p)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", p, err)
+	}
+	return data, nil
+}
+
+var _ Git = (*gitrepo.Repo)(nil)

@@ -1,0 +1,162 @@
+package promote
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
+)
+
+// FromRegistry is the From of a move that enters the pipeline.
+const FromRegistry = "registry"
+
+// Next lists the moves that should happen: new tags into entry environments,
+// and what an environment holds into the one behind it. A move that should not
+// be proposed yet says why in Hold. An app that needs nothing has no move.
+func Next(s Situation) []Move {
+	var out []Move
+	for _, pl := range s.Pipelines {
+		for _, env := range pl.Environments {
+			for _, app := range s.Envs[env.Name].Apps {
+				if m, ok := nextFor(s, env, app); ok {
+					out = append(out, m)
+				}
+			}
+		}
+	}
+	return out
+}
+
+func nextFor(s Situation, env policy.Environment, app AppState) (Move, bool) {
+	m := Move{Env: env, App: app.Name, FromCommit: s.Commit}
+	if env.Update != nil {
+		m.From = FromRegistry
+		fromChoices(&m, s, app)
+	} else {
+		m.From = env.From[0]
+		up, ok := s.Envs[m.From].App(app.Name)
+		if !ok {
+			return m, false
+		}
+		fromUpstream(&m, s, up, app)
+	}
+	res := patch.Apply(app.Files, m.Sets)
+	m.Edits, m.Files = res.Edits, res.Files
+	for _, sk := range res.Skipped {
+		m.Hold = append(m.Hold, fmt.Sprintf("%s:%d: %s", sk.Path, sk.Line, sk.Reason))
+	}
+	if len(m.Edits) == 0 {
+		return m, len(m.Hold) > 0
+	}
+	m.Values = after(app, res.Files)
+	m.Content = patch.Content(env.Name, app.Name, m.Values)
+	if env.Update == nil {
+		holdUntilHealthy(&m, s)
+	}
+	return m, true
+}
+
+// fromChoices takes what the registries offer.
+func fromChoices(m *Move, s Situation, app AppState) {
+	for _, c := range s.Choices {
+		if c.Env == m.Env.Name && c.App == app.Name && c.Wanted && c.Problem == "" {
+			m.Sets = append(m.Sets, patch.Set{Policy: c.Policy, Ref: c.Ref})
+			m.Why = append(m.Why, fmt.Sprintf("policy `%s` chose `%s`: %s", c.Policy, c.Selected, c.Reason))
+		}
+	}
+}
+
+// fromUpstream takes what the environment before holds on the base branch.
+func fromUpstream(m *Move, s Situation, up, app AppState) {
+	for _, name := range slices.Sorted(maps.Keys(app.Values)) {
+		ref, ok := up.Values[name]
+		pol, known := findPolicy(s, name)
+		if !ok || !known {
+			continue
+		}
+		have := app.Values[name]
+		if ref.Tag == have.Tag && (ref.Digest == have.Digest || ref.Digest == "") {
+			continue
+		}
+		if !pol.AllowDowngrade && policy.Lower(pol, ref.Tag, have.Tag) {
+			m.Hold = append(m.Hold, fmt.Sprintf("%s went back to %s %s while %s holds %s; a version is never lowered by itself: change %s by hand, or set allowDowngrade",
+				m.From, name, ref.Tag, m.Env.Name, have.Tag, m.Env.Path))
+			continue
+		}
+		m.Sets = append(m.Sets, patch.Set{Policy: name, Ref: image.Ref{Repo: pol.Image, Tag: ref.Tag, Digest: ref.Digest}})
+		m.Why = append(m.Why, fmt.Sprintf("`%s` holds `%s` `%s` since commit %.12s or before", m.From, name, ref.Tag, s.Commit))
+	}
+}
+
+// holdUntilHealthy keeps a move back while the environment before does not run
+// exactly these values in health, so that no pull request is opened for a
+// version that is broken already.
+func holdUntilHealthy(m *Move, s Situation) {
+	if m.Env.Gates.Healthy == nil && m.Env.Gates.Soak == nil {
+		return
+	}
+	up, _ := s.Envs[m.From].App(m.App)
+	stable := time.Duration(0)
+	if h := m.Env.Gates.Healthy; h != nil {
+		stable = h.StableFor
+	}
+	if r := judgeGreen("healthy", stable, s, m.From, up); r.State != Pass {
+		m.Hold = append(m.Hold, r.Reason)
+		m.Next = r.Next
+	}
+}
+
+// after returns the values of the app once files are in place.
+func after(app AppState, files []patch.File) map[string]image.Ref {
+	changed := map[string]patch.File{}
+	for _, f := range files {
+		changed[f.Path] = f
+	}
+	var markers []patch.Marker
+	for _, f := range app.Files {
+		if c, ok := changed[f.Path]; ok {
+			f = c
+		}
+		ms, _ := patch.Markers(f)
+		markers = append(markers, ms...)
+	}
+	values, _ := patch.Values(markers)
+	return values
+}
+
+func findPolicy(s Situation, name string) (policy.Policy, bool) {
+	for _, p := range s.Policies {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return policy.Policy{}, false
+}
+
+// Versions names the tags of a set of values for people: "1.1.0", or
+// "web 1.1.0, api 2.0.0" when there are several.
+func Versions(values map[string]image.Ref) string {
+	names := slices.Sorted(maps.Keys(values))
+	if len(names) == 1 {
+		return version(values[names[0]])
+	}
+	out := ""
+	for i, n := range names {
+		if i > 0 {
+			out += ", "
+		}
+		out += n + " " + version(values[n])
+	}
+	return out
+}
+
+func version(r image.Ref) string {
+	if r.Tag != "" {
+		return string(r.Tag)
+	}
+	return short(string(r.Digest))
+}

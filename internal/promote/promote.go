@@ -1,0 +1,136 @@
+// Package promote carries versions through the environments of a pipeline: it
+// decides what should move and why not (Next), whether a proposal may be merged
+// (Judge), turns both into a plan (Decide) and executes it (Act). Floor 3.
+//
+// Next, Judge and Decide are functions from values to values; every effect is
+// in act.go, behind the interfaces declared here. The package must not know
+// which forge, registry or transport it talks to, and keeps nothing between two
+// ticks but caches: what it knows is in Git and in the forge.
+package promote
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/state"
+)
+
+// Git is the config repository.
+type Git interface {
+	Fetch(ctx context.Context) error
+	Refs(prefix string) (map[string]string, error)
+	Head(branch string) (string, error)
+	Snapshot(commit string) (gitrepo.Snapshot, error)
+	ReadCommit(hash string) (gitrepo.Commit, error)
+	Commit(ctx context.Context, c gitrepo.Change) (gitrepo.Commit, error)
+	Push(ctx context.Context, updates ...gitrepo.Update) error
+}
+
+// Registry lists tags and resolves digests. An error of Tags means that nothing
+// is known: no partial list is ever returned.
+type Registry interface {
+	Tags(ctx context.Context, repo image.Repo) ([]string, error)
+	Digest(ctx context.Context, ref image.Ref) (image.Digest, error)
+}
+
+// Forge keeps pull requests. List is the only call of a tick without change.
+type Forge interface {
+	List(ctx context.Context, base string) ([]pr.Pull, error)
+	Ensure(ctx context.Context, r pr.Request) (pr.Pull, error)
+	Merge(ctx context.Context, m pr.MergeRequest) (commit string, err error)
+	Close(ctx context.Context, number int, comment string) error
+	Comment(ctx context.Context, number int, c pr.Comment) error
+	SetLabel(ctx context.Context, number int, label string, on bool) error
+	SetStatus(ctx context.Context, number int, c pr.Check) error
+	// Authenticated reports whether the forge proves who wrote a review.
+	Authenticated() bool
+}
+
+// Due reports whether the image's registry is to be asked now, given when it
+// was last asked (zero when never). It is how schedules reach a tick.
+type Due func(schedule string, last, now time.Time) bool
+
+// Config wires a Bot. Git, Registry and Forge are required.
+type Config struct {
+	Git      Git
+	Registry Registry // nil: no registry is asked, only promotion is looked at
+	Forge    Forge
+	States   func(ctx context.Context) (state.State, error) // agents' reports; nil: none
+	Branch   string                                         // base branch with policies and environments; "" = main
+	Author   gitrepo.Identity                               // of our commits; how a foreign commit is told apart
+	User     string                                         // our name at the forge; "" = towpath
+	Now      func() time.Time                               // nil = time.Now
+	Due      Due                                            // nil = always
+	Logger   *slog.Logger                                   // nil = discard
+	// AllowUnauthenticated counts approvals of a forge that cannot prove who
+	// gave them. Zero value: such approvals never count.
+	AllowUnauthenticated bool
+	// Silence is how old a report may be before it counts as unknown; 0 = 15
+	// minutes, three heartbeats of an agent.
+	Silence time.Duration
+	// Howto tells readers of a pull request what to type; zero value: the
+	// forge's own buttons and labels.
+	Howto Howto
+}
+
+// Howto holds one line per thing a person can do with a pull request. %d is
+// its number.
+type Howto struct{ Approve, Hold, Reject string }
+
+// Bot runs ticks. Its methods are not safe for concurrent use.
+type Bot struct {
+	cfg   Config
+	lists map[string]listing // canonical repository → last listing: a cache
+	views map[string]envView // path + tree hash → environment as parsed: a cache
+}
+
+// New returns a Bot.
+func New(c Config) *Bot {
+	if c.Branch == "" {
+		c.Branch = "main"
+	}
+	if c.User == "" {
+		c.User = "towpath"
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Due == nil {
+		c.Due = func(string, time.Time, time.Time) bool { return true }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Silence == 0 {
+		c.Silence = 15 * time.Minute
+	}
+	return &Bot{cfg: c, lists: map[string]listing{}, views: map[string]envView{}}
+}
+
+// maxAttempts bounds how often one tick starts again after a lost push race.
+const maxAttempts = 5
+
+// Tick looks, decides and acts once. A lost push race is fetched and decided
+// anew on the new head within the tick. Outcome is valid also with an error.
+func (b *Bot) Tick(ctx context.Context) (Outcome, error) {
+	for attempt := 1; ; attempt++ {
+		s, err := b.Look(ctx)
+		if err != nil {
+			return Outcome{}, err
+		}
+		plan := Decide(s)
+		out, err := b.Act(ctx, s, plan)
+		if !isRace(err) {
+			return out, err
+		}
+		if attempt == maxAttempts {
+			return out, fmt.Errorf("%s moved %d times while writing; looking again at the next tick: %w", b.cfg.Branch, attempt, err)
+		}
+		b.cfg.Logger.Info("push race lost", "attempt", attempt)
+	}
+}

@@ -1,0 +1,116 @@
+package promote
+
+import (
+	"time"
+
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
+	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/state"
+)
+
+// Situation is everything a decision is made from, loaded once. Nothing in it
+// changes afterwards.
+type Situation struct {
+	Now       time.Time
+	Branch    string
+	Commit    string // head of Branch
+	Policies  []policy.Policy
+	Pipelines []policy.Pipeline
+	Problems  []policy.Problem // bad documents, manifests and markers
+	Envs      map[string]EnvState
+	Listings  map[string]Listing // canonical repository → what the registry said
+	Choices   []Choice
+	Reports   []state.Report
+	Pulls     []pr.Pull
+	Branches  map[string]BranchHead // towpath/… branch → its head
+	Config    Rules
+}
+
+// Rules are the parts of Config that decisions depend on.
+type Rules struct {
+	AllowUnauthenticated bool
+	Authenticated        bool // the forge proves who wrote a review
+	Silence              time.Duration
+	User                 string // our name at the forge
+	Howto                Howto
+}
+
+// EnvState is an environment as its directory on the base branch holds it.
+type EnvState struct {
+	Env     policy.Environment
+	Apps    []AppState // sorted by name
+	Problem string     // why the directory could not be read; Apps is empty then
+}
+
+// App returns the state of one app.
+func (e EnvState) App(name string) (AppState, bool) {
+	for _, a := range e.Apps {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return AppState{}, false
+}
+
+// AppState is one app of an environment.
+type AppState struct {
+	Env, Name, Dir string
+	Files          []patch.File   // only files with markers
+	Markers        []patch.Marker // usable ones
+	Skipped        []patch.Skipped
+	Values         map[string]image.Ref // policy → what the markers hold; Repo may be empty when only :tag is marked
+	Content        string               // patch.Content of Values
+}
+
+// Listing is what a registry said of one repository.
+type Listing struct {
+	Repo image.Repo
+	Tags []string
+	At   time.Time // of the last good answer; zero when there is none
+	Err  error     // of the last question; Tags is then the last good answer and is not acted on
+}
+
+// Choice is the tag that a policy selects for one app of an entry environment.
+type Choice struct {
+	Env, App string
+	policy.Choice
+	Ref     image.Ref // to be written; zero unless Wanted
+	Wanted  bool      // Ref differs from what Git holds
+	Problem string    // why nothing can be chosen now
+}
+
+// BranchHead is the head commit of one of our branches.
+type BranchHead struct {
+	Commit  string
+	Parent  string
+	Foreign bool              // not made by us: hands off
+	Files   map[string]string // path → object hash at Commit, of the paths that differ from Parent
+	Before  map[string]string // the same at Parent
+	Paths   []string          // paths that differ from Parent
+	Content string            // from the trailer
+}
+
+// Move is a step that should happen: wanted values for one app in one
+// environment. A move that may not be proposed yet has Hold set.
+type Move struct {
+	Env        policy.Environment
+	App        string
+	From       string // environment before, or "registry"
+	FromCommit string // base commit at which From held the values
+	Sets       []patch.Set
+	Edits      []patch.Edit
+	Files      []patch.File // changed files, whole
+	Values     map[string]image.Ref
+	Content    string
+	Why        []string // one line per value
+	Hold       []string // why it is not proposed now; empty: go
+	Next       time.Time
+}
+
+// Key identifies the move: at most one pull request is open per key.
+func (m Move) Key() string { return m.Env.Name + "/" + m.App }
+
+// BranchOf is the head branch of a key's pull request.
+func BranchOf(env, app string) string { return "towpath/" + env + "/" + app }

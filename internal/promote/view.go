@@ -1,0 +1,158 @@
+package promote
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/manifest"
+	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
+)
+
+// PolicyDir is where policies and pipelines live in a config repository.
+const PolicyDir = "policies"
+
+// envView is an environment parsed at one tree hash.
+type envView struct {
+	apps    []AppState
+	problem string
+}
+
+// LoadConfig reads every policies/*.yaml of a config repository. A missing
+// folder, or a file that cannot be read, is a problem that says what to do, not
+// an error: the other files still count.
+func LoadConfig(fsys fs.FS) (policy.Config, error) {
+	entries, err := fs.ReadDir(fsys, PolicyDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return policy.Config{Problems: []policy.Problem{{
+			Path: PolicyDir, Object: "repository", Reason: "there is no policies/ folder",
+			Hint: "add policies/*.yaml with an ImagePolicy and a Pipeline",
+		}}}, nil
+	}
+	if err != nil {
+		return policy.Config{}, fmt.Errorf("read %s: %w", PolicyDir, err)
+	}
+	var files []policy.File
+	var problems []policy.Problem
+	for _, e := range entries {
+		p := path.Join(PolicyDir, e.Name())
+		if e.IsDir() || !isYAML(p) {
+			continue
+		}
+		data, err := fs.ReadFile(fsys, p)
+		if err != nil {
+			problems = append(problems, policy.Problem{Path: p, Line: 1, Column: 1, Reason: err.Error(), Hint: "make it a regular file"})
+			continue
+		}
+		files = append(files, policy.File{Path: p, Data: data})
+	}
+	cfg := policy.Load(files)
+	cfg.Problems = append(cfg.Problems, problems...)
+	return cfg, nil
+}
+
+func isYAML(p string) bool {
+	ext := strings.ToLower(path.Ext(p))
+	return ext == ".yaml" || ext == ".yml"
+}
+
+// view parses the environment's directory, or takes it from the cache when its
+// tree is the one parsed before.
+func (b *Bot) view(snap gitrepo.Snapshot, env policy.Environment) EnvState {
+	hash, ok := snap.Hash(env.Path)
+	if !ok {
+		return EnvState{Env: env, Problem: fmt.Sprintf("directory %s does not exist on %s", env.Path, b.cfg.Branch)}
+	}
+	key := env.Name + "\x00" + env.Path + "\x00" + hash
+	v, ok := b.views[key]
+	if !ok {
+		v = parseEnv(snap.FS(), env)
+		b.views[key] = v
+	}
+	return EnvState{Env: env, Apps: v.apps, Problem: v.problem}
+}
+
+func parseEnv(fsys fs.FS, env policy.Environment) envView {
+	dirs, err := manifest.Apps(fsys, env.Path)
+	if err != nil {
+		return envView{problem: err.Error()}
+	}
+	var v envView
+	for _, d := range dirs {
+		v.apps = append(v.apps, parseApp(fsys, env.Name, d))
+	}
+	return v
+}
+
+func parseApp(fsys fs.FS, env string, d manifest.AppDir) AppState {
+	a := AppState{Env: env, Name: d.Name, Dir: d.Dir}
+	for _, p := range d.Files {
+		data, err := readFile(fsys, p)
+		if err != nil {
+			a.Skipped = append(a.Skipped, patch.Skipped{Path: p, Reason: err.Error()})
+			continue
+		}
+		f := patch.File{Path: p, Data: data}
+		markers, skipped := patch.Markers(f)
+		a.Markers = append(a.Markers, markers...)
+		a.Skipped = append(a.Skipped, skipped...)
+		if len(markers) > 0 {
+			a.Files = append(a.Files, f)
+		}
+	}
+	values, skipped := patch.Values(a.Markers)
+	a.Values = values
+	a.Skipped = append(a.Skipped, skipped...)
+	a.Content = patch.Content(env, d.Name, values)
+	return a
+}
+
+// prune drops parsed trees that the last look did not use.
+func (b *Bot) prune(envs map[string]EnvState, snap gitrepo.Snapshot) {
+	used := map[string]bool{}
+	for _, e := range envs {
+		if hash, ok := snap.Hash(e.Env.Path); ok {
+			used[e.Env.Name+"\x00"+e.Env.Path+"\x00"+hash] = true
+		}
+	}
+	for k := range b.views {
+		if !used[k] {
+			delete(b.views, k)
+		}
+	}
+}
+
+// markerProblems turns markers that cannot work, or that name no policy, into
+// problems, and policies that no marker names into warnings.
+func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem {
+	var out []policy.Problem
+	used := map[string]bool{}
+	for _, e := range envs {
+		for _, a := range e.Apps {
+			for _, s := range a.Skipped {
+				out = append(out, policy.Problem{Path: s.Path, Line: s.Line, Object: "marker", Reason: s.Reason})
+			}
+			for _, m := range a.Markers {
+				used[m.Policy] = true
+				if _, ok := cfg.Policy(m.Policy); !ok {
+					out = append(out, policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker",
+						Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
+						Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)})
+				}
+			}
+		}
+	}
+	for _, p := range cfg.Policies {
+		if !used[p.Name] && len(envs) > 0 {
+			out = append(out, policy.Problem{Path: p.Source.Path, Line: p.Source.Line, Object: "ImagePolicy/" + p.Name, Warning: true,
+				Reason: fmt.Sprintf("no marker names policy %q, so it changes nothing", p.Name),
+				Hint:   fmt.Sprintf("put \"# towpath: %s\" behind an image in an environment's directory", p.Name)})
+		}
+	}
+	sortProblems(out)
+	return out
+}
