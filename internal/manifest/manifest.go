@@ -7,80 +7,140 @@
 package manifest
 
 import (
+	"fmt"
 	"io/fs"
+	"path"
 	"sync"
 )
 
-// ID identifies an object in a cluster, whatever version serves it.
-type ID struct{ Group, Kind, Namespace, Name string }
+// What one app may cost when a Limits field is zero.
+const (
+	DefaultObjects = 10_000
+	DefaultBytes   = 16 << 20
+	DefaultDepth   = 32
+	DefaultFiles   = 10_000
+)
 
-// String returns "apps/Deployment shop/web", "Namespace shop" or "v1" objects
-// without group as "ConfigMap shop/settings".
-func (id ID) String() string { return "" }
-
-// Object is one rendered manifest.
-type Object struct {
-	id         ID
-	apiVersion string
-	content    map[string]any
-	source     string
-	wave       int
+// Limits bounds what one app may cost. A zero field means its default.
+type Limits struct {
+	Objects int   // objects of the app
+	Bytes   int64 // bytes read, each file counted once
+	Depth   int   // folders below the app's
+	Files   int   // files read, each reading counted
 }
 
-// ID returns the object's identity. Namespace is as written, "" when absent.
-func (o Object) ID() ID { return o.id }
-
-// APIVersion returns group/version as written.
-func (o Object) APIVersion() string { return o.apiVersion }
-
-// Map returns the content, with the types that apimachinery's unstructured
-// wants (int64, float64, string, bool, nil, map[string]any, []any). Callers
-// must not change it.
-func (o Object) Map() map[string]any { return o.content }
-
-// Source returns the file of a plain object, the app's directory otherwise.
-func (o Object) Source() string { return o.source }
-
-// Wave returns the annotation towpath.dev/wave, 0 when absent.
-func (o Object) Wave() int { return o.wave }
+func (l Limits) withDefaults() Limits {
+	if l.Objects == 0 {
+		l.Objects = DefaultObjects
+	}
+	if l.Bytes == 0 {
+		l.Bytes = DefaultBytes
+	}
+	if l.Depth == 0 {
+		l.Depth = DefaultDepth
+	}
+	if l.Files == 0 {
+		l.Files = DefaultFiles
+	}
+	return l
+}
 
 // App is one app of an environment. Objects is nil when Problem is not.
 type App struct {
 	Name    string
-	Dir     string // slash-separated, in the fs.FS
-	Objects []Object
-	Problem error
-	Reached []string // every path read, listed or looked for, sorted
+	Dir     string   // slash-separated, in the fs.FS
+	Objects []Object // plain YAML: by file and document; kustomize: in its order
+	Problem error    // names file and document, and never holds a Secret's data
+	// Reached lists every path read, listed or looked for, whether it exists or
+	// not, sorted: while the hashes of these are the same, so are Objects and
+	// Problem, but for objects that another app has too.
+	Reached []string
 }
 
-// AppDir is an app of an environment, not rendered.
-type AppDir struct {
-	Name  string
-	Dir   string
-	Files []string // the YAML files that belong to it, sorted
-}
-
-// Limits bounds what one app may cost. A zero field means its default.
-type Limits struct {
-	Objects int   // objects per app, default 10,000
-	Bytes   int64 // bytes read per app, default 16 MiB
-	Depth   int   // folders below the app, default 32
-	Files   int   // files read per app, default 10,000
-}
-
-// Renderer renders directories. kustomize keeps global state, so one Renderer
-// should be shared by all callers of a process.
+// Renderer renders directories. kustomize keeps global state, so all callers
+// of a process must share one Renderer.
 type Renderer struct {
 	limits Limits
-	mu     sync.Mutex // one kustomize build at a time
+	mu     sync.Mutex // one kustomize build at a time: its OpenAPI schema is global
 }
 
 // NewRenderer returns a Renderer with the given limits.
-func NewRenderer(l Limits) *Renderer { return &Renderer{limits: l} }
+func NewRenderer(l Limits) *Renderer { return &Renderer{limits: l.withDefaults()} }
 
-// Render renders the environment at dir. The error is about dir itself; what
-// is wrong with an app is in its Problem.
-func (r *Renderer) Render(fsys fs.FS, dir string) ([]App, error) { return nil, nil }
+// Render renders the environment at dir, app by app as Apps lists them, sorted
+// by name. What is wrong with an app is in its Problem; the error is about dir
+// itself. An object that an earlier app has too is a problem of the later app.
+func (r *Renderer) Render(fsys fs.FS, dir string) ([]App, error) {
+	dirs, err := list(fsys, dir)
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", dir, err)
+	}
+	apps := make([]App, 0, len(dirs))
+	for _, d := range dirs {
+		apps = append(apps, r.render(fsys, d))
+	}
+	owners := map[ID]*App{}
+	for i := range apps {
+		own(owners, &apps[i])
+	}
+	return apps, nil
+}
 
-// Apps lists the apps of the environment at dir without rendering them.
-func Apps(fsys fs.FS, dir string) ([]AppDir, error) { return nil, nil }
+// own enters an app's objects, or makes the app a problem and enters none.
+func own(owners map[ID]*App, a *App) {
+	for _, o := range a.Objects {
+		if first := owners[o.id]; first != nil {
+			a.Objects, a.Problem = nil, fmt.Errorf("%s: %s is in app %s (%s) too; an object belongs to one app", o.source, o.id, first.Name, first.Dir)
+			return
+		}
+	}
+	for _, o := range a.Objects {
+		owners[o.id] = a
+	}
+}
+
+// render renders one app and turns whatever goes wrong into its Problem.
+func (r *Renderer) render(fsys fs.FS, d place) (a App) {
+	t := newTree(fsys, r.limits)
+	a = App{Name: d.Name, Dir: d.Dir}
+	defer func() {
+		if p := recover(); p != nil {
+			a.Objects, a.Problem = nil, fmt.Errorf("%s: rendering failed: %s", d.Dir, t.redact(fmt.Sprint(p)))
+		}
+		a.Reached = t.reachedPaths()
+	}()
+	if d.kustomized == "" {
+		a.Objects, a.Problem = t.plain(d)
+	} else {
+		a.Objects, a.Problem = r.kustomize(t, d)
+	}
+	if a.Problem == nil {
+		a.Problem = unique(a.Objects)
+	}
+	if a.Problem == nil && len(a.Objects) > r.limits.Objects {
+		a.Problem = tooMany(d.Dir, r.limits.Objects)
+	}
+	if a.Problem != nil {
+		a.Objects = nil
+	}
+	return a
+}
+
+func tooMany(dir string, limit int) error {
+	return fmt.Errorf("%s: more than %d objects; split the app", dir, limit)
+}
+
+// unique reports an object that an app has twice.
+func unique(objects []Object) error {
+	first := make(map[ID]string, len(objects)) // ID → where it was seen
+	for _, o := range objects {
+		if at, seen := first[o.id]; seen {
+			return fmt.Errorf("%s: %s is in %s too; an object belongs in one place", o.at, o.id, at)
+		}
+		first[o.id] = o.at
+	}
+	return nil
+}
+
+// base is the name of an environment's own app.
+func base(dir string) string { return path.Base(dir) }

@@ -18,7 +18,7 @@ const (
 
 var (
 	// ownMarkers finds the places of a text that read as a marker of our form.
-	ownMarkers = regexp.MustCompile(`#[# \t]*towpath:[ \t]*([^\s:]*)`)
+	ownMarkers = regexp.MustCompile(`#[# \t]*towpath:[ \t]*([^\s:\x{85}\x{2028}\x{2029}]*)`)
 	// fluxMarkers finds Flux's form and the policy it names.
 	fluxMarkers = regexp.MustCompile(`"\$imagepolicy"[ \t]*:[ \t]*"[^":\\]*:([^":\\]*)`)
 	// policyName is a DNS-1123 subdomain, which every policy's name is.

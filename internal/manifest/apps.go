@@ -1,0 +1,110 @@
+package manifest
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/konfig"
+)
+
+// kustomizationNames are the files that make a folder a kustomization.
+var kustomizationNames = konfig.RecognizedKustomizationFileNames()
+
+// AppDir is an app of an environment, not rendered.
+type AppDir struct {
+	Name string
+	Dir  string
+	// Files are the YAML files of the app's own folder, sorted: those below it
+	// too, unless the app is the files that lie beside other apps' folders. The
+	// bases of a kustomization lie elsewhere and are not among them.
+	Files []string
+}
+
+// place is an app before it is rendered.
+type place struct {
+	AppDir
+	kustomized string // its kustomization file, "" when the app is plain YAML
+	flat       bool   // the app is the files of the folder, not what is below
+}
+
+// Apps lists the apps of the environment at dir without rendering them, sorted
+// by name. An app is a folder of dir that holds YAML; or dir itself, named by
+// its last element, when files lie directly in it; or only dir itself when
+// there is a kustomization file. Names that start with a dot are left out.
+func Apps(fsys fs.FS, dir string) ([]AppDir, error) {
+	places, err := list(fsys, dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the apps of %s: %w", dir, err)
+	}
+	apps := make([]AppDir, len(places))
+	for i, p := range places {
+		apps[i] = p.AppDir
+	}
+	return apps, nil
+}
+
+// list finds the apps of an environment.
+func list(fsys fs.FS, dir string) ([]place, error) {
+	if !fs.ValidPath(dir) {
+		return nil, fmt.Errorf("not a path inside the repository; write it without a leading / and without ..")
+	}
+	t := newTree(fsys, Limits{}.withDefaults())
+	entries, err := t.list(dir)
+	if err != nil {
+		return nil, err
+	}
+	if k := kustomization(entries); k != "" {
+		p := place{AppDir: AppDir{Name: base(dir), Dir: dir}, kustomized: k}
+		p.Files, _ = t.walk(dir, true, 0) // what cannot be walked is the app's Problem when rendered
+		return []place{p}, nil
+	}
+	var places []place
+	files := false
+	for _, e := range entries {
+		switch {
+		case isHidden(e.Name()):
+		case e.IsDir(), !e.Type().IsRegular() && mayMatter(e.Name()) && !isYAML(e.Name()):
+			if p, ok := t.app(dir, e); ok {
+				places = append(places, p)
+			}
+		case isYAML(e.Name()):
+			files = true
+		}
+	}
+	if files {
+		p := place{AppDir: AppDir{Name: base(dir), Dir: dir}, flat: true}
+		p.Files, _ = t.walk(dir, false, 0)
+		if slices.ContainsFunc(places, func(q place) bool { return q.Name == p.Name }) {
+			return nil, fmt.Errorf("the files in it and the folder %s would both be app %s; move the files into a folder of their own", path.Join(dir, p.Name), p.Name)
+		}
+		places = append(places, p)
+	}
+	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.Name, b.Name) })
+	return places, nil
+}
+
+// app reads one folder of an environment. It reports false when nothing in it
+// is a manifest; what cannot be read is an app, so that somebody hears of it.
+func (t *tree) app(dir string, e fs.DirEntry) (place, bool) {
+	p := place{AppDir: AppDir{Name: e.Name(), Dir: path.Join(dir, e.Name())}}
+	entries, err := t.list(p.Dir)
+	if err != nil {
+		return p, true
+	}
+	p.kustomized = kustomization(entries)
+	p.Files, err = t.walk(p.Dir, true, 0)
+	return p, err != nil || len(p.Files) > 0
+}
+
+// kustomization returns the name of a folder's kustomization file, or "".
+func kustomization(entries []fs.DirEntry) string {
+	for _, e := range entries {
+		if slices.Contains(kustomizationNames, e.Name()) && !e.IsDir() {
+			return e.Name()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,169 @@
+package manifest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/api/types"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+const (
+	redacted = "[redacted]"
+	// wholeWord is the length in bytes up to which a secret is replaced only
+	// where it stands alone: "1" is in every line number.
+	wholeWord = 3
+	// shownByYAML is how much of a long value yaml's errors show.
+	shownByYAML = 7
+	// maxError is how much of kustomize's text is kept, in bytes; it prints
+	// whole manifests.
+	maxError = 2000
+	// maxInside bounds YAML in texts in YAML, which inline patches are.
+	maxInside = 4
+)
+
+var (
+	// builtinConfig is the configuration that kustomize prints with an error.
+	builtinConfig = regexp.MustCompile("(?s) with config: `.*?`:")
+	// printedBytes is a file's content printed as numbers.
+	printedBytes = regexp.MustCompile(`\[(\d+ ){3,}\d+\]`)
+	// secretFields are where Secrets, their patches and generators hold data.
+	secretFields = []string{"data", "stringData", "literals", "value"}
+)
+
+// redact takes out of a text of kustomize's what the files that were read hold
+// as secrets. Where it cannot tell what they are, nothing of the text is left.
+func (t *tree) redact(text string) string {
+	text = builtinConfig.ReplaceAllString(text, ":")
+	text = printedBytes.ReplaceAllString(text, redacted)
+	secrets, unread := t.secrets()
+	if unread != "" {
+		return "the build failed, and " + unread + " is not valid YAML; details are withheld because a Secret is involved"
+	}
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	for _, s := range secrets {
+		text = hide(text, s)
+	}
+	if len(text) > maxError {
+		text = strings.ToValidUTF8(text[:maxError], "") + "…"
+	}
+	return strings.TrimSpace(text)
+}
+
+// hide replaces a secret and the forms in which errors show it.
+func hide(text, secret string) string {
+	if len(secret) <= wholeWord {
+		return regexp.MustCompile(`(^|\W)`+regexp.QuoteMeta(secret)+`(\W|$)`).ReplaceAllString(text, "${1}"+redacted+"${2}")
+	}
+	text = strings.ReplaceAll(text, secret, redacted)
+	text = strings.ReplaceAll(text, base64.StdEncoding.EncodeToString([]byte(secret)), redacted)
+	if len(secret) > shownByYAML {
+		text = strings.ReplaceAll(text, secret[:shownByYAML]+"...", redacted)
+	}
+	return text
+}
+
+// secrets collects what must not be shown of the files read, or names a file
+// that it cannot look into.
+func (t *tree) secrets() (found []string, unread string) {
+	names := make([]string, 0, len(t.files))
+	secret := false
+	for name, data := range t.files {
+		names = append(names, name)
+		secret = secret || bytes.Contains(data, []byte("Secret")) || bytes.Contains(data, []byte("secretGenerator"))
+	}
+	if !secret {
+		return nil, ""
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if values, isYAML := scalars(t.files[name], 0); isYAML {
+			found = append(found, values...)
+		} else if strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+			return nil, name
+		}
+		if slices.Contains(kustomizationNames, path.Base(name)) {
+			found = append(found, t.generated(name)...)
+		}
+	}
+	found = slices.DeleteFunc(found, func(s string) bool { return strings.TrimSpace(s) == "" })
+	slices.Sort(found)
+	return slices.Compact(found), ""
+}
+
+// generated returns the contents of the files that a kustomization makes
+// Secrets of, whole, by line and by the value of a line.
+func (t *tree) generated(name string) (found []string) {
+	var k types.Kustomization
+	if k.Unmarshal(t.files[name]) != nil {
+		return nil
+	}
+	k.FixKustomization()
+	for _, g := range k.SecretGenerator {
+		for _, s := range sources(g.KvPairSources) {
+			for line := range strings.Lines(string(t.files[path.Join(path.Dir(name), s)])) {
+				found = append(found, pair(strings.TrimSpace(line))...)
+			}
+		}
+		for _, l := range g.LiteralSources {
+			found = append(found, pair(l)...)
+		}
+	}
+	return found
+}
+
+// pair returns a line and, of "key=value", the value.
+func pair(line string) []string {
+	if _, value, ok := strings.Cut(line, "="); ok {
+		return []string{line, value, strings.Trim(value, `"'`)}
+	}
+	return []string{line}
+}
+
+// scalars returns the values below the secret fields of YAML documents, and
+// whether data is YAML at all.
+func scalars(data []byte, depth int) (found []string, ok bool) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var n yaml.Node
+		switch err := d.Decode(&n); {
+		case errors.Is(err, io.EOF):
+			return found, true
+		case err != nil:
+			return nil, false
+		}
+		found = append(found, below(&n, false, depth)...)
+	}
+}
+
+// below collects scalars, all of them inside of a secret field.
+func below(n *yaml.Node, secret bool, depth int) (found []string) {
+	if n.Kind == yaml.ScalarNode {
+		if secret {
+			for line := range strings.Lines(n.Value) {
+				found = append(found, pair(strings.TrimSpace(line))...)
+			}
+			return append(found, n.Value)
+		}
+		if strings.Contains(n.Value, "\n") && depth < maxInside { // an inline patch
+			found, _ = scalars([]byte(n.Value), depth+1)
+		}
+		return found
+	}
+	for i, c := range n.Content {
+		inside := secret
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			inside = inside || slices.Contains(secretFields, n.Content[i-1].Value)
+		} else if n.Kind == yaml.MappingNode {
+			inside = false // keys are names
+		}
+		found = append(found, below(c, inside, depth)...)
+	}
+	return found
+}
