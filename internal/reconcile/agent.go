@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"towpath.dev/towpath/internal/gitrepo"
@@ -107,10 +108,35 @@ type Config struct {
 
 // Agent reconciles one environment in one cluster.
 type Agent struct {
-	c    Config
-	poke chan struct{}
+	c       Config
+	poke    bell
+	reports bell   // something may be worth a report
+	saves   bell   // the inventory changed outside of a pass
+	repairs *queue // objects to write again
+	checks  *queue // objects whose health to look at
 
-	passes sync.Mutex // one pass at a time
+	passes sync.Mutex // one pass at a time; guards these
+	loaded bool       // the inventory was read
+	again  bool       // the same commit must be looked at again
+
+	rendered *rendering // of the last commit that could be rendered
+
+	saving  sync.Mutex  // one write of the inventory at a time; guards store
+	store   store       //
+	changed atomic.Bool // the inventory is not as it was written
+
+	pruneFailed atomic.Bool
+
+	mu       sync.Mutex // guards these
+	objects  map[manifest.ID]*object
+	apps     []App // of the last pass
+	watches  map[kube.Kind]*watching
+	install  string                 // id of this installation
+	manager  string                 // our field manager
+	commit   string                 // the last one applied
+	problem  string                 // what kept the last pass from ending
+	ready    bool                   // a pass has ended
+	previous map[string]previousApp // app → what was said of it last
 }
 
 var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
@@ -125,7 +151,13 @@ func New(c Config) (*Agent, error) {
 	case c.Branch == "" || c.Locate == nil || c.Source == nil || c.API == nil:
 		return nil, errors.New("new agent: branch, locate, source and API are required")
 	}
-	return &Agent{c: c.withDefaults(), poke: make(chan struct{}, 1)}, nil
+	c = c.withDefaults()
+	return &Agent{
+		c: c, poke: newBell(), reports: newBell(), saves: newBell(),
+		repairs: newQueue(), checks: newQueue(),
+		store:   store{api: c.API, env: c.Env, namespace: c.Namespace},
+		objects: map[manifest.ID]*object{}, watches: map[kube.Kind]*watching{},
+	}, nil
 }
 
 func (c Config) withDefaults() Config {
@@ -155,20 +187,3 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
-
-// Poke makes Run look at the branch now.
-func (a *Agent) Poke() {
-	select {
-	case a.poke <- struct{}{}:
-	default:
-	}
-}
-
-// Once makes one pass: fetch, render, plan, execute, wait for health, report.
-// The error says what kept the pass from being made; what is wrong with apps
-// and objects is in the report.
-func (a *Agent) Once(ctx context.Context) (state.Report, error) { return state.Report{}, nil }
-
-// Run reconciles until ctx ends and returns nil then. It polls the branch,
-// heals drift as watches see it, and reports.
-func (a *Agent) Run(ctx context.Context) error { return nil }

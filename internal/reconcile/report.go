@@ -1,0 +1,188 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"time"
+
+	"towpath.dev/towpath/internal/kube"
+	"towpath.dev/towpath/internal/state"
+)
+
+// Pauses of reporting.
+const (
+	reportDebounce = 100 * time.Millisecond // collects what changes together
+	reportWording  = 5 * time.Second        // between reports that differ in wording only
+	reportRetry    = time.Second            // after a failure, doubled …
+	reportMaxRetry = time.Minute            // … up to this
+	brokenPatience = time.Minute            // a watch may fail so long before its objects are unknown
+)
+
+// previousApp is what an earlier process reported of an app.
+type previousApp = state.AppReport
+
+func previousApps(r state.Report) map[string]previousApp {
+	out := map[string]previousApp{}
+	for _, app := range r.Apps {
+		out[app.App] = app
+	}
+	return out
+}
+
+// report returns what there is to say now. Since moves only when the phase or
+// the content of an app does. a.mu is held.
+func (a *Agent) report(now time.Time) state.Report {
+	r := state.Report{Env: a.c.Env, Cluster: a.c.Cluster, Commit: a.commit, At: now.UTC(), Problem: a.problem, Apps: []state.AppReport{}}
+	if !a.ready {
+		// Nothing was looked at: what the process before said is not known to
+		// be wrong, and not known to be right.
+		return r
+	}
+	next := make(map[string]previousApp, len(a.apps))
+	for _, app := range a.apps {
+		v := judge(app.Name, app.Problem, a.seen(app, now))
+		out := state.AppReport{App: app.Name, Content: app.Content, Phase: v.phase, Since: now.UTC(), Failing: v.failing}
+		old, known := a.previous[app.Name]
+		if known && old.Phase == out.Phase && old.Content == out.Content && !old.Since.IsZero() {
+			out.Since = old.Since
+		} else {
+			a.emit(Event{Type: EventPhase, App: app.Name, Phase: out.Phase, Commit: a.commit})
+		}
+		next[app.Name] = out
+		r.Apps = append(r.Apps, out)
+	}
+	a.previous = next
+	return r
+}
+
+// seen is what the phase of app is made of. a.mu is held.
+func (a *Agent) seen(app App, now time.Time) []seenObject {
+	var out []seenObject
+	for _, w := range app.Objects {
+		o := a.object(w.ID)
+		s := seenObject{id: w.ID, applied: o.entry.UID != "" && o.entry.Want == w.Hash, health: o.health}
+		switch {
+		case w.Problem != nil:
+			s.problem = w.Problem.Error()
+		case o.err != nil:
+			s.problem, s.unsure = o.err.Error(), errors.Is(o.err, kube.ErrUnreachable)
+		case o.fight.on(a.c.Now()):
+			s.problem = fightReason(o.live.Other)
+		}
+		if watch := a.watches[w.Kind]; watch != nil && watch.broken != nil && now.Sub(watch.brokenSince) > brokenPatience {
+			s.health = health{message: watch.broken.Error()}
+		}
+		out = append(out, s)
+	}
+	for id, o := range a.objects {
+		if o.refused && o.entry.App == app.Name {
+			out = append(out, seenObject{id: id, applied: true, problem: "not deleted: " + o.keptFor})
+		}
+	}
+	return out
+}
+
+// reporting sends reports until ctx ends: when something changed, and as a
+// heartbeat.
+func (a *Agent) reporting(ctx context.Context) {
+	if a.c.Report == nil {
+		a.c.Report = func(context.Context, state.Report) error { return nil }
+	}
+	var sent state.Report
+	var at time.Time
+	failures := 0
+	timer := time.NewTimer(a.c.Heartbeat)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-a.reports:
+			if !sleep(ctx, reportDebounce) {
+				return
+			}
+		}
+		a.mu.Lock()
+		r := a.report(a.c.Now())
+		a.mu.Unlock()
+		since := time.Since(at)
+		beat := since >= a.c.Heartbeat
+		wait := a.c.Heartbeat - since
+		switch difference(sent, r) {
+		case nothing:
+			if !beat {
+				timer.Reset(wait)
+				continue
+			}
+		case wording:
+			if since < reportWording && failures == 0 {
+				timer.Reset(reportWording - since)
+				continue
+			}
+		}
+		if r.Commit == "" && r.Problem == "" {
+			timer.Reset(a.c.Heartbeat)
+			continue // the first pass is not over
+		}
+		start := time.Now()
+		if err := a.c.Report(ctx, r); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			wait := min(reportRetry<<min(failures, 8), reportMaxRetry)
+			failures++
+			a.c.Logger.Warn("report not written", "env", a.c.Env, "cluster", a.c.Cluster, "error", err, "again_in", wait)
+			sent, at = state.Report{}, time.Time{}
+			timer.Reset(wait)
+			continue
+		}
+		sent, at, failures = r, time.Now(), 0
+		a.emit(Event{Type: EventReported, Commit: r.Commit, Took: time.Since(start)})
+		timer.Reset(a.c.Heartbeat)
+	}
+}
+
+// How two reports differ.
+const (
+	nothing = iota
+	wording // only in why something is failing
+	substance
+)
+
+func difference(a, b state.Report) int {
+	a.At = b.At
+	if reflect.DeepEqual(a, b) {
+		return nothing
+	}
+	strip := func(r state.Report) state.Report {
+		apps := make([]state.AppReport, len(r.Apps))
+		for i, app := range r.Apps {
+			var failing []state.Failing
+			for _, f := range app.Failing {
+				failing = append(failing, state.Failing{Object: f.Object})
+			}
+			app.Failing = failing
+			apps[i] = app
+		}
+		r.Apps = apps
+		return r
+	}
+	if reflect.DeepEqual(strip(a), strip(b)) {
+		return wording
+	}
+	return substance
+}
+
+// sleep waits for d and reports whether ctx is still alive.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

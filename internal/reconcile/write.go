@@ -1,0 +1,178 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"towpath.dev/towpath/internal/kube"
+)
+
+// managerPrefix and the installation's id make the name of our field manager.
+const managerPrefix = "towpath-"
+
+// takeable are field managers whose fields the agent takes when an object
+// comes to be Git's: people at a shell, and tools that deployed it before.
+func takeable(manager string) bool {
+	for _, prefix := range []string{"kubectl", "helm", "before-first-apply", "kustomize-controller", "helm-controller", "flux", "argocd", "kapp", "fleet", "kluctl"} {
+		if manager == prefix || strings.HasPrefix(manager, prefix+"-") || strings.HasPrefix(manager, prefix+"_") {
+			return manager != "kubectl-label" && manager != "kubectl-annotate" && manager != "kubectl-rollout"
+		}
+	}
+	return strings.EqualFold(manager, "helm")
+}
+
+// write applies the object as Git has it. o.writing is held.
+func (a *Agent) write(ctx context.Context, o *object) error {
+	a.mu.Lock()
+	w, e, live := o.want, o.entry, o.live
+	a.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	a.emit(Event{Type: EventApplying, App: w.App, ID: w.ID})
+	start := time.Now()
+	res, err := a.apply(ctx, w, e, live)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.failed(o, err)
+		a.emit(Event{Type: EventFailed, App: w.App, ID: w.ID, Reason: err.Error()})
+		a.c.Logger.Warn("object not applied", "env", a.c.Env, "cluster", a.c.Cluster, "app", w.App, "object", w.ID.String(), "error", err)
+		return err
+	}
+	a.wrote(o, w, res)
+	a.emit(Event{Type: EventApplied, App: w.App, ID: w.ID, Took: time.Since(start)})
+	return nil
+}
+
+// apply makes the requests that bring w into the cluster.
+func (a *Agent) apply(ctx context.Context, w *Wanted, e Entry, live Live) (kube.Object, error) {
+	t, err := a.target(ctx, w)
+	if err != nil {
+		return kube.Object{}, err
+	}
+	body := w.Body
+	if live.Scaled {
+		body = w.withoutReplicas()
+	}
+	ours := e.UID != ""
+	opts := kube.ApplyOptions{Manager: a.manager, Force: ours || w.Force}
+	res, err := a.c.API.Apply(ctx, t, body, opts)
+	if errors.Is(err, kube.ErrOwned) {
+		if err = a.mayTake(ctx, t, err); err == nil {
+			opts.Force = true
+			res, err = a.c.API.Apply(ctx, t, body, opts)
+		}
+	}
+	if errors.Is(err, kube.ErrNoKind) {
+		a.c.API.Forget(w.ID.Group) // its definition was replaced
+		if t.Kind, err = a.c.API.Resolve(ctx, w.ID.Group, w.Version, w.ID.Kind); err == nil {
+			res, err = a.c.API.Apply(ctx, t, body, opts)
+		}
+	}
+	if errors.Is(err, kube.ErrImmutable) {
+		if !w.Recreate {
+			return res, fmt.Errorf("%w, or set the annotation %s: \"true\" to have the object deleted and created anew", err, AnnotationRecreate)
+		}
+		if err = a.remove(ctx, t, e); err == nil {
+			res, err = a.c.API.Apply(ctx, t, body, opts)
+		}
+	}
+	if err != nil || ours || !foreign(res.Meta, a.manager) {
+		return res, err
+	}
+	// Others keep their share of our fields, and a field that goes from Git
+	// would stay. That they have it is no reason not to go on.
+	if took, err := a.c.API.TakeOver(ctx, t, takeable, a.manager); err != nil || !took {
+		return res, nil
+	}
+	opts.Force = true
+	return a.c.API.Apply(ctx, t, body, opts)
+}
+
+// target resolves the kind of w again when it was not served at first.
+func (a *Agent) target(ctx context.Context, w *Wanted) (kube.Target, error) {
+	t := w.target()
+	if t.Kind.Resource != "" {
+		return t, nil
+	}
+	var err error
+	t.Kind, err = a.c.API.Resolve(ctx, w.ID.Group, w.Version, w.ID.Kind)
+	return t, err
+}
+
+// mayTake returns nil if the owners in a conflict give way to us.
+func (a *Agent) mayTake(ctx context.Context, t kube.Target, conflict error) error {
+	var e *kube.Error
+	if !errors.As(conflict, &e) {
+		return conflict
+	}
+	for _, c := range e.Conflicts {
+		if takeable(c.Manager) {
+			continue
+		}
+		if !strings.HasPrefix(c.Manager, managerPrefix) {
+			return fmt.Errorf("%w; remove the fields from Git, or set the annotation %s: \"true\" to take them", conflict, AnnotationForce)
+		}
+		// An earlier installation for this environment, or somebody else's object.
+		m, err := a.c.API.GetMeta(ctx, t)
+		if err != nil {
+			return err
+		}
+		if env := m.Labels[LabelEnv]; env != a.c.Env {
+			return fmt.Errorf("%w; it belongs to environment %q: let only one environment have it", conflict, env)
+		}
+	}
+	return nil
+}
+
+func foreign(m kube.Meta, manager string) bool {
+	for _, f := range m.Fields {
+		if f.Subresource == "" && f.Manager != manager && takeable(f.Manager) {
+			return true
+		}
+	}
+	return false
+}
+
+// remove deletes an object that is to be created anew, and waits until it is gone.
+func (a *Agent) remove(ctx context.Context, t kube.Target, e Entry) error {
+	const patience, pause = 20 * time.Second, 50 * time.Millisecond
+	m, err := a.c.API.GetMeta(ctx, t)
+	if errors.Is(err, kube.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if m.Labels[LabelEnv] != a.c.Env && m.UID != e.UID {
+		return fmt.Errorf("replace %s: an immutable field would change, and the object is not ours yet; delete it by hand", t)
+	}
+	if err := a.c.API.Delete(ctx, t, kube.DeleteOptions{UID: m.UID}); err != nil && !errors.Is(err, kube.ErrNotFound) {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("replace %s: it is still there %s after its deletion; look at its finalizers", t, patience))
+	defer cancel()
+	for {
+		now, err := a.c.API.GetMeta(ctx, t)
+		switch {
+		case errors.Is(err, kube.ErrNotFound):
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return err
+		case now.UID != m.UID:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
