@@ -68,17 +68,16 @@ func (p *parsed) checkPolicies(known map[string]bool, incomplete bool) {
 func (p *parsed) order() {
 	index := map[string]int{}
 	for i, e := range p.envs {
-		if e.Name != "" {
-			index[e.Name] = i
+		if _, twice := index[e.Name]; twice || e.Name == "" {
+			return // what a from means is only known once the names are good
 		}
+		index[e.Name] = i
 	}
 	before := make([]int, len(p.envs)) // index of the one before; -1: none
 	names := make([]string, 0, len(index))
 	for i, e := range p.envs {
 		before[i] = -1
-		if e.Name != "" {
-			names = append(names, e.Name)
-		}
+		names = append(names, e.Name)
 		if len(e.From) == 1 {
 			if j, ok := index[e.From[0]]; ok {
 				before[i] = j

@@ -89,14 +89,14 @@ type field struct {
 // value, none missing.
 func (d *document) mapping(n *yaml.Node, what string, fields ...field) bool {
 	n, ok := d.resolve(n)
-	if !ok {
+	if !ok || d.merges(n) {
 		return false
 	}
 	if n.Kind != yaml.MappingNode || n.ShortTag() != "!!map" {
 		d.fail(n, fmt.Sprintf("%s: want a mapping, got %s", what, describe(n)), "the keys here are "+list(keysOf(fields)))
 		return false
 	}
-	seen := map[string]place{}
+	seen := map[string]place{} // and the keys that were meant: their absence is no second problem
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		d.entry(n.Content[i], n.Content[i+1], what, fields, seen)
 	}
@@ -106,6 +106,17 @@ func (d *document) mapping(n *yaml.Node, what string, fields ...field) bool {
 		}
 	}
 	return true
+}
+
+// merges refuses a mapping with a merge key.
+func (d *document) merges(n *yaml.Node) bool {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].ShortTag() == "!!merge" {
+			d.fail(n.Content[i], "merge keys (<<) are not supported", "write the keys out")
+			return true
+		}
+	}
+	return false
 }
 
 func (d *document) entry(key, value *yaml.Node, what string, fields []field, seen map[string]place) {
@@ -120,7 +131,7 @@ func (d *document) entry(key, value *yaml.Node, what string, fields []field, see
 	seen[key.Value] = d.place(key)
 	i := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
 	if i < 0 {
-		d.unknownKey(key, what, fields)
+		seen[d.unknownKey(key, what, fields)] = d.place(key)
 		return
 	}
 	if fields[i].read == nil {
@@ -138,16 +149,15 @@ func (d *document) entry(key, value *yaml.Node, what string, fields []field, see
 	fields[i].read(value)
 }
 
-func (d *document) unknownKey(key *yaml.Node, what string, fields []field) {
-	if key.ShortTag() == "!!merge" {
-		d.fail(key, "merge keys (<<) are not supported", "write the keys out")
-		return
-	}
+// unknownKey returns the key that was probably meant.
+func (d *document) unknownKey(key *yaml.Node, what string, fields []field) (meant string) {
 	hint := fmt.Sprintf("the keys of %s are %s", what, list(keysOf(fields)))
-	if near, ok := nearest(key.Value, keysOf(fields)); ok {
+	near, ok := nearest(key.Value, keysOf(fields))
+	if ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	d.fail(key, fmt.Sprintf("unknown key %q", key.Value), hint)
+	return near
 }
 
 // keysOf are the keys that can be written.
@@ -222,13 +232,13 @@ func (d *document) boolean(n *yaml.Node, what string) (bool, bool) {
 }
 
 func (d *document) integer(n *yaml.Node, what string, least, most int) (int, bool) {
-	hint := fmt.Sprintf("write a whole number from %d to %d, without quotes", least, most)
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
 		if v, err := strconv.Atoi(n.Value); err == nil && v >= least && v <= most {
 			return v, true
 		}
 	}
-	d.fail(n, fmt.Sprintf("%s: want a whole number from %d to %d, got %s", what, least, most, describe(n)), hint)
+	hint := fmt.Sprintf("write one from %d to %d, without quotes", least, most)
+	d.fail(n, fmt.Sprintf("%s: want a whole number, got %s", what, describe(n)), hint)
 	return 0, false
 }
 

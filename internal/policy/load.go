@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -100,36 +98,18 @@ func parseChunk(path string, c chunk) *parsed {
 	return p
 }
 
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
-
-// syntax reports what is no YAML, with the line that the parser names.
-func (d *document) syntax(c chunk, err error) {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
-		line, _ = strconv.Atoi(m[1])
-		text = text[len(m[0]):]
-	}
-	lines := bytes.Split(c.data, []byte("\n"))
-	line = min(max(line, 1), len(lines))
-	shown := lines[line-1]
-	indent := len(shown) - len(bytes.TrimLeft(shown, " \t"))
-	hint := "check indentation, quotes and colons in this line and the one before"
-	if bytes.IndexByte(shown[:indent], '\t') >= 0 {
-		hint = "indent with spaces, not with tabs"
-	}
-	d.failAt(place{d.offset + line, indent + 1}, "not valid YAML: "+text, hint)
-}
-
 // read decodes a document by its kind.
 func (p *parsed) read(root *yaml.Node) {
 	kind, name := peek(root, "kind"), peek(peekNode(root, "metadata"), "name")
 	if kind != "" && name != "" {
 		p.object = oneLine(kind + "/" + name)
 	}
+	if p.foreign(root) {
+		return
+	}
 	ok := p.mapping(root, "document",
-		field{"apiVersion", "apiVersion: " + apiVersion, p.apiVersion},
-		field{"kind", "kind: ImagePolicy or kind: Pipeline", p.readKind},
+		field{"apiVersion", "apiVersion: " + apiVersion, func(n *yaml.Node) { p.text(n, "apiVersion") }},
+		field{"kind", "kind: ImagePolicy or kind: Pipeline", func(n *yaml.Node) { p.kind, _ = p.text(n, "kind") }},
 		field{"metadata", "one like metadata: {name: web}", func(n *yaml.Node) { p.metadata(n, kind) }},
 		field{"spec", "spec: with what is wanted", func(*yaml.Node) {}},
 	)
@@ -151,30 +131,29 @@ func (p *parsed) read(root *yaml.Node) {
 	}
 }
 
-func (p *parsed) apiVersion(n *yaml.Node) {
-	if s, ok := p.text(n, "apiVersion"); ok && s != apiVersion {
-		p.fail(n, fmt.Sprintf("unknown apiVersion %q", s), "write "+apiVersion+"; other objects do not belong into the policies folder")
-	}
-}
-
-func (p *parsed) readKind(n *yaml.Node) {
-	s, ok := p.text(n, "kind")
-	if !ok {
-		return
+// foreign reports a document that is not ours to read, in one line instead of
+// one for each of its keys.
+func (p *parsed) foreign(root *yaml.Node) bool {
+	version, kind := peekNode(root, "apiVersion"), peekNode(root, "kind")
+	if s := peek(root, "apiVersion"); s != "" && s != apiVersion {
+		p.fail(version, fmt.Sprintf("unknown apiVersion %q", s), "write "+apiVersion+"; objects of others do not belong into the policies folder")
+		return true
 	}
 	known := []string{kindImagePolicy, kindPipeline}
+	s := peek(root, "kind")
 	switch {
-	case slices.Contains(known, s):
-		p.kind = s
+	case s == "" || slices.Contains(known, s):
+		return false
 	case s == "Freeze":
-		p.fail(n, "not supported by this version: kind Freeze", "remove the document")
-	default:
-		hint := "the kinds are " + list(known)
-		if near, ok := nearest(s, known); ok {
-			hint = fmt.Sprintf("did you mean %q?", near)
-		}
-		p.fail(n, fmt.Sprintf("unknown kind %q", s), hint)
+		p.fail(kind, "not supported by this version: kind Freeze", "remove the document")
+		return true
 	}
+	hint := "the kinds are " + list(known)
+	if near, ok := nearest(s, known); ok {
+		hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	p.fail(kind, fmt.Sprintf("unknown kind %q", s), hint)
+	return true
 }
 
 func (p *parsed) metadata(n *yaml.Node, kind string) {

@@ -75,7 +75,8 @@ func (d *document) environment(n *yaml.Node) parsedEnvironment {
 	e := parsedEnvironment{at: d.place(n)}
 	e.Source, e.OnNewVersion = d.source(n), Supersede
 	var gates, approvals *yaml.Node
-	ok := d.mapping(n, "environment",
+	what := strings.TrimSpace("environment " + peek(n, "name"))
+	ok := d.mapping(n, what,
 		field{"name", "one like name: dev", func(n *yaml.Node) { d.environmentName(n, &e) }},
 		field{"path", "one like path: envs/dev", func(n *yaml.Node) { d.environmentPath(n, &e) }},
 		field{"update", "", func(n *yaml.Node) { d.update(n, &e) }},
