@@ -1,10 +1,13 @@
 package state
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path"
 	"slices"
@@ -39,21 +42,26 @@ type Git interface {
 // that one broken file never hides the others. Reports are sorted by Env, then
 // Cluster.
 func Load(ctx context.Context, g Git) (State, error) {
-	commit, files, err := read(g)
+	commit, fsys, err := read(g)
 	if err != nil {
 		return State{}, fmt.Errorf("load %s: %w", Ref, err)
 	}
 	s := State{Commit: commit}
-	for name, data := range files {
-		if err := ctx.Err(); err != nil {
+	if commit == "" {
+		return s, nil
+	}
+	files, err := reportFiles(fsys)
+	if err != nil {
+		return State{}, fmt.Errorf("load %s: %w", Ref, err)
+	}
+	for _, name := range files {
+		if ctx.Err() != nil {
 			return State{}, fmt.Errorf("load %s: %w", Ref, context.Cause(ctx))
 		}
-		if env, cluster, ok := parsePath(name); ok {
-			s.Reports = append(s.Reports, parseReport(name, env, cluster, data))
-		}
+		s.Reports = append(s.Reports, readReport(fsys, name))
 	}
 	slices.SortFunc(s.Reports, func(a, b Report) int {
-		return strings.Compare(a.Env+"\x00"+a.Cluster, b.Env+"\x00"+b.Cluster)
+		return cmp.Or(strings.Compare(a.Env, b.Env), strings.Compare(a.Cluster, b.Cluster))
 	})
 	return s, nil
 }
@@ -95,46 +103,106 @@ func PutReport(ctx context.Context, g Git, r Report) error {
 }
 
 func put(ctx context.Context, g Git, name string, data []byte, at time.Time) error {
-	old, files, err := read(g)
+	old, fsys, err := read(g)
 	if err != nil {
 		return err
 	}
-	if string(files[name]) == string(data) {
-		return nil
-	}
-	files[name] = data
-	c, err := g.Commit(ctx, gitrepo.Change{
-		Files:       files,
+	c := gitrepo.Change{
+		Files:       map[string][]byte{name: data},
 		ReplaceTree: true,
-		Message:     "state: " + strings.TrimSuffix(name, jsonExt) + "\n",
+		Message:     "state: " + strings.TrimSuffix(name, jsonExt),
 		Time:        at,
-	})
+	}
+	if old != "" {
+		if have, err := fs.ReadFile(fsys, name); err == nil && bytes.Equal(have, data) {
+			return nil
+		}
+		if c.Copy, err = rest(fsys, name, old); err != nil {
+			return err
+		}
+	}
+	made, err := g.Commit(ctx, c)
 	if err != nil {
 		return err
 	}
-	return g.Push(ctx, gitrepo.Update{Ref: Ref, Old: old, New: c.Hash})
+	return g.Push(ctx, gitrepo.Update{Ref: Ref, Old: old, New: made.Hash})
 }
 
-// read returns the state's commit and files, "" and an empty map when there is
-// no state yet.
-func read(g Git) (string, map[string][]byte, error) {
+// rest names everything but the file name, to be taken from commit unread: what
+// this version does not know, or cannot read, stays as it is.
+func rest(fsys fs.FS, name, commit string) (map[string]string, error) {
+	out := map[string]string{}
+	dir := "."
+	for part := range strings.SplitSeq(name, "/") {
+		entries, err := list(fsys, dir)
+		if err != nil {
+			return nil, err
+		}
+		below := false
+		for _, e := range entries {
+			if e.Name() != part {
+				out[path.Join(dir, e.Name())] = commit
+			} else {
+				below = e.IsDir()
+			}
+		}
+		if !below {
+			break
+		}
+		dir = path.Join(dir, part)
+	}
+	return out, nil
+}
+
+// read returns the state's commit and tree; "" and nil when there is no state yet.
+func read(g Git) (string, fs.FS, error) {
 	refs, err := g.Refs(Ref)
 	if err != nil {
 		return "", nil, err
 	}
 	commit, ok := refs[Ref]
 	if !ok {
-		return "", map[string][]byte{}, nil
+		return "", nil, nil
 	}
 	snap, err := g.Snapshot(commit)
 	if err != nil {
 		return "", nil, err
 	}
-	files, err := snap.Files(".", nil)
+	return commit, snap.FS(), nil
+}
+
+// reportFiles lists reports/<env>/<cluster>.json.
+func reportFiles(fsys fs.FS) ([]string, error) {
+	envs, err := list(fsys, reportsDir)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	return commit, files, nil
+	var out []string
+	for _, env := range envs {
+		if !env.IsDir() {
+			continue
+		}
+		dir := path.Join(reportsDir, env.Name())
+		clusters, err := list(fsys, dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range clusters {
+			if !c.IsDir() && strings.HasSuffix(c.Name(), jsonExt) {
+				out = append(out, path.Join(dir, c.Name()))
+			}
+		}
+	}
+	return out, nil
+}
+
+// list is fs.ReadDir, and nothing for a directory that is not there.
+func list(fsys fs.FS, dir string) ([]fs.DirEntry, error) {
+	entries, err := fs.ReadDir(fsys, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return entries, err
 }
 
 // reportPath is reports/<env>/<cluster>.json. Clusters may be named anything
@@ -156,25 +224,22 @@ func escape(name string) string {
 	return s
 }
 
-func parsePath(name string) (env, cluster string, ok bool) {
-	parts := strings.Split(name, "/")
-	if len(parts) != 3 || parts[0] != reportsDir || !strings.HasSuffix(parts[2], jsonExt) {
-		return "", "", false
+func unescape(segment string) string {
+	if s, err := url.PathUnescape(segment); err == nil {
+		return s
 	}
-	env, err := url.PathUnescape(parts[1])
-	if err != nil {
-		env = parts[1]
-	}
-	cluster = strings.TrimSuffix(parts[2], jsonExt)
-	if c, err := url.PathUnescape(cluster); err == nil {
-		cluster = c
-	}
-	return env, cluster, true
+	return segment
 }
 
-func parseReport(name, env, cluster string, data []byte) Report {
+func readReport(fsys fs.FS, name string) Report {
+	dir, file := path.Split(name)
+	env, cluster := unescape(path.Base(dir)), unescape(strings.TrimSuffix(file, jsonExt))
 	bad := func(reason string) Report {
 		return Report{Env: env, Cluster: cluster, Problem: name + " in " + Ref + ": " + reason + "; the agent's next report replaces it"}
+	}
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return bad(reason(err))
 	}
 	var r Report
 	if err := json.Unmarshal(data, &r); err != nil {
@@ -184,4 +249,13 @@ func parseReport(name, env, cluster string, data []byte) Report {
 		return bad(fmt.Sprintf("is about environment %q, cluster %q", r.Env, r.Cluster))
 	}
 	return r
+}
+
+// reason drops the path of a PathError, which the caller names better.
+func reason(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
 }

@@ -139,16 +139,13 @@ func (f *Forge) land(ctx context.Context, s *stored, head, base, commit string) 
 	if err != nil {
 		return err
 	}
-	// The base first: should a server apply only the first of them, the next
-	// Merge finds the change there and closes the record.
-	var updates []gitrepo.Update
-	if commit != base {
-		updates = append(updates, gitrepo.Update{Ref: headRef(rec.Base), Old: base, New: commit})
-	}
-	updates = append(updates,
+	return f.c.Git.Push(ctx,
+		// The base first: should a server carry out only the first of them, the
+		// next Merge finds the change there and closes the record. When the base
+		// holds the change already this moves nothing, but must still be true.
+		gitrepo.Update{Ref: headRef(rec.Base), Old: base, New: commit},
 		gitrepo.Update{Ref: pullRef(rec.Number), Old: s.commit, New: closed},
 		gitrepo.Update{Ref: headRef(rec.Branch), Old: head})
-	return f.c.Git.Push(ctx, updates...)
 }
 
 // topmost drops paths below another path of the list: where a file became a
