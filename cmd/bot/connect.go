@@ -103,9 +103,9 @@ const botUser = "towpath"
 // localHowto tells readers of the local forge's pull requests what to type.
 func localHowto() promote.Howto {
 	return promote.Howto{
-		Approve: "`towpath approve NUMBER`",
-		Hold:    "`towpath hold NUMBER`, and `towpath release NUMBER` to go on",
-		Reject:  "`towpath reject NUMBER`",
+		Approve: "`towpath approve KEY`",
+		Hold:    "`towpath hold KEY`, and `towpath release KEY` to go on",
+		Reject:  "`towpath reject KEY`",
 	}
 }
 

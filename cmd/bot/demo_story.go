@@ -133,12 +133,12 @@ func (w *world) chapterProd(ctx context.Context, tell *teller, sum *summary, kee
 	begin := now()
 	if keep {
 		tell.say("prod: waiting for you; in another terminal type:")
-		tell.show(fmt.Sprintf("towpath approve %d --repo %s", number, w.repo))
+		tell.show(fmt.Sprintf("towpath approve prod/web --repo %s", w.repo))
 	} else {
 		if err := forge.Review(ctx, number, pr.Review{User: "you", State: pr.Approved, Commit: pull.Head, At: now()}); err != nil {
 			return err
 		}
-		tell.say("prod: approved (towpath approve %d)", number)
+		tell.say("prod: approved (as `towpath approve prod/web` does)")
 	}
 	limit := stepTimeout
 	if keep {

@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/user"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"towpath.dev/towpath/internal/pr"
 	"towpath.dev/towpath/internal/pr/local"
+	"towpath.dev/towpath/internal/promote"
 )
 
 // person is somebody who acts on a pull request of the local forge.
@@ -28,10 +30,6 @@ func (p *person) flags(cmd *cobra.Command) {
 
 // act opens the forge as the person, finds the pull request and calls do.
 func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forge, pr.Pull) error) error {
-	number, err := strconv.Atoi(arg)
-	if err != nil || number < 1 {
-		return usagef("%q is not the number of a pull request; see towpath status", arg)
-	}
 	if p.name == "" {
 		p.name = login()
 	}
@@ -54,14 +52,33 @@ func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forg
 	if err != nil {
 		return err
 	}
-	pull, err := forge.Get(ctx, number)
+	pull, err := findPull(ctx, forge, p.conn.branch, arg)
 	if err != nil {
 		return err
 	}
-	if !pull.Open {
-		return fmt.Errorf("pull request #%d is closed; towpath status shows the open ones", number)
-	}
 	return do(forge, pull)
+}
+
+// findPull finds an open pull request by its number or by ENV/APP.
+func findPull(ctx context.Context, forge *local.Forge, base, arg string) (pr.Pull, error) {
+	pulls, err := forge.List(ctx, base)
+	if err != nil {
+		return pr.Pull{}, err
+	}
+	number, err := strconv.Atoi(strings.TrimPrefix(arg, "#"))
+	env, app, isKey := strings.Cut(arg, "/")
+	if err != nil && !isKey {
+		return pr.Pull{}, usagef("%q is neither the number of a pull request nor ENV/APP; see towpath status", arg)
+	}
+	for _, p := range pulls {
+		switch {
+		case err == nil && p.Number == number && !p.Open:
+			return p, fmt.Errorf("pull request #%d is closed; towpath status shows the open ones", number)
+		case p.Open && (err == nil && p.Number == number || err != nil && p.Branch == promote.BranchOf(env, app)):
+			return p, nil
+		}
+	}
+	return pr.Pull{}, fmt.Errorf("there is no open pull request %s; towpath status shows the open ones", arg)
 }
 
 func login() string {
@@ -79,9 +96,9 @@ func say(w io.Writer, format string, args ...any) error {
 
 func approveCommand(s std) *cobra.Command {
 	var p person
-	cmd := command("approve NUMBER", "approve a pull request of the local forge",
+	cmd := command("approve NUMBER|ENV/APP", "approve a pull request of the local forge",
 		"Records your approval of the pull request's present commit; a rebuilt one needs a new approval.\nThe local forge cannot prove who you are: the bot counts this only with\n--allow-unauthenticated-approvals.",
-		"  towpath approve 2 --as alice", cobra.ExactArgs(1),
+		"  towpath approve prod/web\n  towpath approve 2 --as alice", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
 				r := pr.Review{User: p.name, State: pr.Approved, Commit: pull.Head, At: now()}
@@ -98,7 +115,7 @@ func approveCommand(s std) *cobra.Command {
 func holdCommand(s std) *cobra.Command {
 	var p person
 	var reason string
-	cmd := command("hold NUMBER", "stop a pull request until it is released",
+	cmd := command("hold NUMBER|ENV/APP", "stop a pull request until it is released",
 		"Puts the label "+pr.LabelHold+" on a pull request: it is not merged until released.",
 		"  towpath hold 2 --reason 'wait for the audit'", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
@@ -121,7 +138,7 @@ func holdCommand(s std) *cobra.Command {
 
 func releaseCommand(s std) *cobra.Command {
 	var p person
-	cmd := command("release NUMBER", "let a held pull request go on",
+	cmd := command("release NUMBER|ENV/APP", "let a held pull request go on",
 		"Takes the label "+pr.LabelHold+" off a pull request.",
 		"  towpath release 2", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
@@ -139,7 +156,7 @@ func releaseCommand(s std) *cobra.Command {
 func rejectCommand(s std) *cobra.Command {
 	var p person
 	var reason string
-	cmd := command("reject NUMBER", "close a pull request unmerged",
+	cmd := command("reject NUMBER|ENV/APP", "close a pull request unmerged",
 		"Closes a pull request. Exactly this content is not proposed again; something newer is.",
 		"  towpath reject 2 --reason 'breaks checkout'", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {

@@ -73,6 +73,10 @@ func Decide(s Situation) Plan {
 	for _, key := range slices.Sorted(maps.Keys(moves)) {
 		plan.propose(s, moves[key], nil)
 	}
+	// What an open pull request waits for is said there, not twice.
+	plan.Waiting = slices.DeleteFunc(plan.Waiting, func(m Move) bool {
+		return slices.ContainsFunc(plan.Judged, func(j Judged) bool { return j.Block.Content == m.Content && m.Content != "" })
+	})
 	return plan
 }
 

@@ -188,11 +188,11 @@ func judgeGreen(gate string, min time.Duration, s Situation, env string, app App
 		return pending("no agent has reported from %s yet", env)
 	}
 	if until := since.Add(min); s.Now.Before(until) {
-		g := pending("%s %s healthy in %s since %s, needs %s: until %s", app.Name, Versions(app.Values), env, clock(since), min, clock(until))
+		g := pending("%s %s healthy in %s since %s, needs %s: until %s", app.Name, Versions(app.Values), env, clock(since), span(min), clock(until))
 		g.Next = until
 		return g
 	}
-	return GateResult{Gate: gate, State: Pass, Reason: fmt.Sprintf("%s %s healthy in %s since %s (needs %s)", app.Name, Versions(app.Values), env, clock(since), min)}
+	return GateResult{Gate: gate, State: Pass, Reason: fmt.Sprintf("%s %s healthy in %s since %s (needs %s)", app.Name, Versions(app.Values), env, clock(since), span(min))}
 }
 
 func because(problem string) string {

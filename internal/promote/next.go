@@ -88,7 +88,7 @@ func fromUpstream(m *Move, s Situation, up, app AppState) {
 			continue
 		}
 		m.Sets = append(m.Sets, patch.Set{Policy: name, Ref: image.Ref{Repo: pol.Image, Tag: ref.Tag, Digest: ref.Digest}})
-		m.Why = append(m.Why, fmt.Sprintf("`%s` holds `%s` `%s` since commit %.12s or before", m.From, name, ref.Tag, s.Commit))
+		m.Why = append(m.Why, fmt.Sprintf("`%s` holds `%s` `%s`, at commit %.12s", m.From, name, version(ref), s.Commit))
 	}
 }
 
@@ -107,6 +107,8 @@ func holdUntilHealthy(m *Move, s Situation) {
 	if r := judgeGreen("healthy", stable, s, m.From, up); r.State != Pass {
 		m.Hold = append(m.Hold, r.Reason)
 		m.Next = r.Next
+	} else {
+		m.Why = append(m.Why, r.Reason)
 	}
 }
 

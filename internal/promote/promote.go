@@ -78,8 +78,8 @@ type Config struct {
 	Howto Howto
 }
 
-// Howto holds one line per thing a person can do with a pull request. %d is
-// its number.
+// Howto holds one line per thing a person can do with a pull request. KEY
+// stands for environment/app, for instance prod/web.
 type Howto struct{ Approve, Hold, Reject string }
 
 // Bot runs ticks. Its methods are not safe for concurrent use.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"towpath.dev/towpath/internal/patch"
@@ -159,7 +160,7 @@ func Body(p Proposal, s Situation) string {
 		fmt.Fprintf(&b, "- %s\n", g)
 	}
 	b.WriteString("\n### What you can do\n")
-	for _, h := range howto(m.Env, s.Config.Howto) {
+	for _, h := range howto(m, s.Config.Howto) {
 		fmt.Fprintf(&b, "- %s\n", h)
 	}
 	b.WriteString("\n" + blockOf(p).String() + "\n")
@@ -188,10 +189,10 @@ func asks(env policy.Environment) []string {
 		from := env.From[0]
 		out = append(out, fmt.Sprintf("**upstream**: %s holds exactly these values", from))
 		if h := env.Gates.Healthy; h != nil {
-			out = append(out, fmt.Sprintf("**healthy**: every cluster of %s runs them in health for %s", from, h.StableFor))
+			out = append(out, fmt.Sprintf("**healthy**: every cluster of %s runs them in health for %s", from, span(h.StableFor)))
 		}
 		if k := env.Gates.Soak; k != nil {
-			out = append(out, fmt.Sprintf("**soak**: and has done so for %s without interruption", k.For))
+			out = append(out, fmt.Sprintf("**soak**: and has done so for %s without interruption", span(k.For)))
 		}
 	}
 	if a := env.Gates.Approvals; a != nil {
@@ -204,17 +205,14 @@ func asks(env policy.Environment) []string {
 	return append(out, "**hold**: nobody holds it or asked for changes")
 }
 
-func howto(env policy.Environment, h Howto) []string {
-	approve := "approve with a review"
-	if h.Approve != "" {
-		approve = h.Approve
-	}
+func howto(m Move, h Howto) []string {
+	fill := func(s string) string { return strings.ReplaceAll(s, "KEY", m.Key()) }
 	merge := "**merge**: nothing to do, it is merged as soon as everything above passes"
-	if env.Gates.Approvals != nil {
-		merge = "**merge**: " + approve + "; it is merged as soon as everything above passes"
+	if m.Env.Gates.Approvals != nil {
+		merge = "**approve**: " + fill(cmp.Or(h.Approve, "give an approving review")) + "; it is merged as soon as everything above passes"
 	}
-	hold := cmp.Or(h.Hold, "add the label "+code(pr.LabelHold))
-	reject := cmp.Or(h.Reject, "close this pull request")
+	hold := fill(cmp.Or(h.Hold, "add the label "+code(pr.LabelHold)))
+	reject := fill(cmp.Or(h.Reject, "close this pull request"))
 	return []string{
 		merge,
 		"**hold**: " + hold,
@@ -260,6 +258,18 @@ func code(s string) string {
 		return "–"
 	}
 	return "`" + s + "`"
+}
+
+// span prints a duration without its empty parts: 1h, not 1h0m0s.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // cut shortens s to n runes.
