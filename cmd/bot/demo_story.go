@@ -25,18 +25,18 @@ const stays = 3 * time.Second
 // story tells the line from end to end. It only pushes images, approves, and
 // edits prod by hand: everything else is done by the bot and the agents.
 func (w *world) story(ctx context.Context, tell *teller, keep bool) error {
-	summary := &summary{}
+	sum := &summary{}
 	for _, chapter := range []func(context.Context, *teller, *summary) error{
 		w.chapterStart, w.chapterDev, w.chapterStaging,
 		func(ctx context.Context, t *teller, s *summary) error { return w.chapterProd(ctx, t, s, keep) },
 		w.chapterDrift, w.chapterBroken,
 	} {
-		if err := chapter(ctx, tell, summary); err != nil {
+		if err := chapter(ctx, tell, sum); err != nil {
 			return err
 		}
 	}
 	tell.say("summary:")
-	tell.show(summary.String())
+	tell.show(sum.String())
 	return nil
 }
 

@@ -74,13 +74,13 @@ func TestDecide(t *testing.T) {
 		}, "hold staging/web: cluster dev of dev has been silent since 2026-03-01 12:00:00Z"},
 		{"healthy, but not for long enough", func(t *testing.T) Situation {
 			return shop(t, "1.1.0", "1.0.0", "1.0.0").green("dev", 30*time.Second)
-		}, "hold staging/web: web 1.1.0 healthy in dev since 2026-03-01 11:59:30Z, needs 1m0s: until 2026-03-01 12:00:30Z"},
+		}, "hold staging/web: web 1.1.0 healthy in dev since 2026-03-01 11:59:30Z, needs 1m: until 2026-03-01 12:00:30Z"},
 		{"healthy: the pull request is proposed, and prod is not skipped to", func(t *testing.T) Situation {
 			return shop(t, "1.1.0", "1.0.0", "1.0.0").green("dev", h).green("staging", h)
 		}, "propose #0 staging: web 1.0.0 → 1.1.0"},
 		{"it waits for the soak", func(t *testing.T) Situation {
 			return shop(t, "1.1.0", "1.0.0", "1.0.0").green("dev", 2*time.Minute).proposed(t)
-		}, "wait #1; soak pending: web 1.1.0 healthy in dev since 2026-03-01 11:58:00Z, needs 10m0s: until 2026-03-01 12:08:00Z"},
+		}, "wait #1; soak pending: web 1.1.0 healthy in dev since 2026-03-01 11:58:00Z, needs 10m: until 2026-03-01 12:08:00Z"},
 		{"every gate passes: merge", func(t *testing.T) Situation {
 			return shop(t, "1.1.0", "1.0.0", "1.0.0").green("dev", h).proposed(t)
 		}, "merge #1"},
