@@ -22,27 +22,34 @@ const maxNamed = 3 // conflicting files named in an error
 // pr.ErrConflict when a file was changed on both sides (files are never merged
 // as text), and with pr.ErrBaseMoved when others pushed twice meanwhile.
 func (f *Forge) Merge(ctx context.Context, r pr.MergeRequest) (string, error) {
-	fail := func(err error) (string, error) {
-		return "", fmt.Errorf("merge pull request %d: %w", r.Number, err)
-	}
 	commit, err := f.merge(ctx, r)
-	if !errors.Is(err, gitrepo.ErrStale) && !errors.Is(err, pr.ErrNotFound) {
-		if err != nil {
-			return fail(err)
+	if errors.Is(err, gitrepo.ErrStale) || errors.Is(err, pr.ErrNotFound) {
+		if err = f.c.Git.Fetch(ctx); err == nil {
+			commit, err = f.merge(ctx, r)
 		}
-		return commit, nil
 	}
-	if err := f.c.Git.Fetch(ctx); err != nil {
-		return fail(err)
-	}
-	commit, err = f.merge(ctx, r)
 	if errors.Is(err, gitrepo.ErrStale) {
-		return fail(fmt.Errorf("%w: %w", pr.ErrBaseMoved, err))
+		commit, err = f.overtaken(ctx, r, err)
 	}
 	if err != nil {
-		return fail(err)
+		return "", fmt.Errorf("merge pull request %d: %w", r.Number, err)
 	}
 	return commit, nil
+}
+
+// overtaken looks whether whoever was first merged this very pull request.
+func (f *Forge) overtaken(ctx context.Context, r pr.MergeRequest, stale error) (string, error) {
+	if err := f.c.Git.Fetch(ctx); err != nil {
+		return "", err
+	}
+	v, err := f.view(ctx)
+	if err != nil {
+		return "", err
+	}
+	if s, err := v.find(r.Number); err == nil && s.rec.Merged && s.rec.MergedHead == r.Head {
+		return s.rec.MergeCommit, nil
+	}
+	return "", fmt.Errorf("%w: %w", pr.ErrBaseMoved, stale)
 }
 
 func (f *Forge) merge(ctx context.Context, r pr.MergeRequest) (string, error) {
