@@ -84,7 +84,9 @@ func parseRepo(s string) (Repo, error) {
 			return Repo{}, err
 		}
 	}
-	host = strings.ToLower(host)
+	if lower := strings.ToLower(host); isHost(lower) {
+		host = lower // "Registry/app" keeps its letter, without which it would be Docker Hub's registry/app
+	}
 	if host == dockerHubShort {
 		host = dockerHub
 	}
@@ -104,10 +106,14 @@ func splitHost(s string) (host, path string) {
 	if !ok {
 		return "", s
 	}
-	if strings.ContainsAny(first, ".:[") || first == "localhost" || first != strings.ToLower(first) {
+	if isHost(first) {
 		return first, rest
 	}
 	return "", s
+}
+
+func isHost(first string) bool {
+	return strings.ContainsAny(first, ".:[") || first == "localhost" || first != strings.ToLower(first)
 }
 
 func checkHost(host string) error {

@@ -1,21 +1,41 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
 )
 
 // versionRange is a Semver ready to use.
+//
+// The library that reads ranges takes a microsecond to compare, and most of that
+// for an error text nobody reads. A range has few places where a release that is
+// in can be followed by one that is out, and all of them are written in it; so one
+// release between each two of them is compared and stands for the others.
 type versionRange struct {
 	text        string
 	prereleases bool
 	asWritten   *semver.Constraints
 	widened     *semver.Constraints // with prereleases
 
+	edges   [][3]uint64 // sorted; releases between two edges are in or out together
+	verdict []verdict   // of the releases below the first edge, from it on, …
+
 	outside, prerelease string
 }
+
+type verdict byte
+
+const (
+	unasked verdict = iota
+	isIn
+	isOut
+)
 
 func newVersionRange(s *Semver) (*versionRange, *flaw) {
 	if s == nil {
@@ -27,23 +47,71 @@ func newVersionRange(s *Semver) (*versionRange, *flaw) {
 	}
 	wide := *c
 	wide.IncludePrerelease = true
+	edges := edgesOf(s.Range)
 	return &versionRange{
 		text: s.Range, prereleases: s.Prereleases, asWritten: c, widened: &wide,
+		edges: edges, verdict: make([]verdict, len(edges)+1),
 		outside:    fmt.Sprintf("outside the range %s", s.Range),
 		prerelease: "a prerelease (prereleases: true accepts it)",
 	}, nil
 }
 
+var numbersInRange = regexp.MustCompile(`(\d+)(?:\.(\d+))?(?:\.(\d+))?`)
+
+// edgesOf are the releases at which a range could begin or end: those written in
+// it, with missing parts as zero (a * alone is 0.0.0), and the next patch, minor and
+// major of each.
+func edgesOf(text string) [][3]uint64 {
+	var edges [][3]uint64
+	for _, m := range numbersInRange.FindAllStringSubmatch("0 "+text, -1) {
+		var n [3]uint64
+		for i := range n {
+			n[i], _ = strconv.ParseUint(m[i+1], 10, 64) // a missing part is zero
+		}
+		edges = append(edges, [3]uint64{n[0]}, [3]uint64{n[0], n[1]}, n,
+			[3]uint64{n[0], n[1], n[2] + 1}, [3]uint64{n[0], n[1] + 1}, [3]uint64{n[0] + 1})
+	}
+	slices.SortFunc(edges, compareNumbers)
+	return slices.Compact(edges)
+}
+
+func compareNumbers(a, b [3]uint64) int {
+	return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]), cmp.Compare(a[2], b[2]))
+}
+
+// hasRelease tells whether the release of these numbers is in the range.
+func (r *versionRange) hasRelease(n [3]uint64) bool {
+	i, exact := slices.BinarySearchFunc(r.edges, n, compareNumbers)
+	if exact {
+		i++
+	}
+	if r.verdict[i] == unasked {
+		r.verdict[i] = isOut
+		if r.asWritten.Check(semver.New(n[0], n[1], n[2], "", "")) {
+			r.verdict[i] = isIn
+		}
+	}
+	return r.verdict[i] == isIn
+}
+
 // reject tells why a version is not wanted; empty: it is.
 func (r *versionRange) reject(v version) string {
-	full := v.semver()
+	release := r.hasRelease(v.number)
 	if v.pre == "" {
-		if r.asWritten.Check(full) {
+		if release {
 			return ""
 		}
 		return r.outside
 	}
-	if !r.widened.Check(full) || !r.admitsRelease(v) {
+	plain := !strings.Contains(r.text, "-") // the range does not speak of prereleases
+	switch {
+	case plain && !release:
+		return r.outside
+	case plain && !r.prereleases:
+		return r.prerelease
+	}
+	full := v.semver()
+	if !r.widened.Check(full) || !release && !r.names(v) {
 		return r.outside
 	}
 	if r.prereleases || r.asWritten.Check(full) {
@@ -52,11 +120,9 @@ func (r *versionRange) reject(v version) string {
 	return r.prerelease
 }
 
-// admitsRelease tells whether the release a prerelease leads to is in the range,
-// or the range speaks of prereleases of that release. Without it 2.0.0-rc.1 would
-// be in "<2.0.0": it is lower, and not what anyone means.
-func (r *versionRange) admitsRelease(v version) bool {
-	text := fmt.Sprintf("%d.%d.%d", v.number[0], v.number[1], v.number[2])
-	v.pre = ""
-	return r.asWritten.Check(v.semver()) || strings.Contains(r.text, text+"-")
+// names tells whether the range speaks of prereleases of this release. Otherwise
+// a prerelease is only in when its release is: 2.0.0-rc.1 is lower than 2.0.0,
+// and not what anyone means by "<2.0.0".
+func (r *versionRange) names(v version) bool {
+	return strings.Contains(r.text, fmt.Sprintf("%d.%d.%d-", v.number[0], v.number[1], v.number[2]))
 }
