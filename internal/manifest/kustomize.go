@@ -162,7 +162,7 @@ func paths(k *types.Kustomization) []reference {
 		add("patchesJson6902", p.Path)
 	}
 	for _, p := range k.PatchesStrategicMerge {
-		if !strings.Contains(string(p), "\n") { // else it is the patch itself: a URL has no line break
+		if !strings.Contains(string(p), "\n") && !strings.HasPrefix(string(p), "{") { // else it is the patch itself, and no URL
 			add("patchesStrategicMerge", string(p))
 		}
 	}

@@ -2,11 +2,14 @@ package manifest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/json"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
 	"sigs.k8s.io/yaml"
 )
 
@@ -22,7 +25,7 @@ func (t *tree) plain(d place) ([]Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		for i, doc := range split(data) {
+		for i, doc := range split(lineFeeds(data)) {
 			from := origin{source: name, at: fmt.Sprintf("%s: document %d", name, i+1)}
 			value, err := decode(doc.data, name, doc.line, i+1)
 			if err != nil {
@@ -82,6 +85,15 @@ func split(data []byte) []document {
 	return docs
 }
 
+// lineFeeds turns the line breaks of other systems into "\n", as the YAML
+// reader does anyway.
+func lineFeeds(data []byte) []byte {
+	if bytes.IndexByte(data, '\r') < 0 {
+		return data
+	}
+	return bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
+}
+
 func isMarker(line []byte, marker string) bool {
 	rest, ok := bytes.CutPrefix(line, []byte(marker))
 	return ok && (len(rest) == 0 || strings.ContainsRune(" \t\r\n", rune(rest[0])))
@@ -91,6 +103,9 @@ func isMarker(line []byte, marker string) bool {
 // YAML 1.1, no key twice, whole numbers as int64. An empty one is nil.
 func decode(doc []byte, name string, before, number int) (any, error) {
 	raw, err := yaml.YAMLToJSONStrict(doc)
+	if err == nil && hasMore(doc) {
+		return nil, fmt.Errorf("%s: document %d: there is text behind its end; put --- between documents", name, number)
+	}
 	if err == nil {
 		var value any
 		if err = json.Unmarshal(raw, &value); err == nil {
@@ -105,6 +120,18 @@ func decode(doc []byte, name string, before, number int) (any, error) {
 		name = fmt.Sprintf("%s:%d", name, before+line)
 	}
 	return nil, fmt.Errorf("%s: document %d: %s", name, number, text)
+}
+
+// hasMore reports whether text follows a document that closes itself, as JSON
+// does. The YAML reader stops there without a word.
+func hasMore(doc []byte) bool {
+	text := bytes.TrimLeft(bytes.TrimPrefix(doc, []byte("---")), " \t\r\n")
+	if len(text) == 0 || !strings.ContainsRune("{[\"'", rune(text[0])) {
+		return false
+	}
+	d := kyaml.NewDecoder(bytes.NewReader(doc))
+	var n kyaml.Node
+	return d.Decode(&n) == nil && !errors.Is(d.Decode(&n), io.EOF)
 }
 
 // yamlError takes the line out of an error of the YAML reader, 0 when there is

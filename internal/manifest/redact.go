@@ -33,15 +33,23 @@ var (
 	builtinConfig = regexp.MustCompile("(?s) with config: `.*?`:")
 	// printedBytes is a file's content printed as numbers.
 	printedBytes = regexp.MustCompile(`\[(\d+ ){3,}\d+\]`)
+	// address is a pointer printed, which differs from run to run.
+	address = regexp.MustCompile(`0x[0-9a-f]{6,}`)
 	// secretFields are where Secrets, their patches and generators hold data.
 	secretFields = []string{"data", "stringData", "literals", "value"}
 )
 
 // redact takes out of a text of kustomize's what the files that were read hold
 // as secrets. Where it cannot tell what they are, nothing of the text is left.
-func (t *tree) redact(text string) string {
+func (t *tree) redact(text string) (shown string) {
+	defer func() {
+		if recover() != nil { // the YAML reader is not to be trusted with every byte
+			shown = "the build failed; details are withheld"
+		}
+	}()
 	text = builtinConfig.ReplaceAllString(text, ":")
 	text = printedBytes.ReplaceAllString(text, redacted)
+	text = address.ReplaceAllString(text, "…")
 	secrets, unread := t.secrets()
 	if unread != "" {
 		return "the build failed, and " + unread + " is not valid YAML; details are withheld because a Secret is involved"
@@ -59,7 +67,7 @@ func (t *tree) redact(text string) string {
 // hide replaces a secret and the forms in which errors show it.
 func hide(text, secret string) string {
 	if len(secret) <= wholeWord {
-		return regexp.MustCompile(`(^|\W)`+regexp.QuoteMeta(secret)+`(\W|$)`).ReplaceAllString(text, "${1}"+redacted+"${2}")
+		return hideWord(text, secret)
 	}
 	text = strings.ReplaceAll(text, secret, redacted)
 	text = strings.ReplaceAll(text, base64.StdEncoding.EncodeToString([]byte(secret)), redacted)
@@ -67,6 +75,29 @@ func hide(text, secret string) string {
 		text = strings.ReplaceAll(text, secret[:shownByYAML]+"...", redacted)
 	}
 	return text
+}
+
+// hideWord replaces a secret where no letter or digit touches it.
+func hideWord(text, secret string) string {
+	var b strings.Builder
+	for {
+		i := strings.Index(text, secret)
+		if i < 0 {
+			return b.String() + text
+		}
+		end := i + len(secret)
+		b.WriteString(text[:i])
+		if i > 0 && isWord(text[i-1]) || end < len(text) && isWord(text[end]) {
+			b.WriteString(secret)
+		} else {
+			b.WriteString(redacted)
+		}
+		text = text[end:]
+	}
+}
+
+func isWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
 // secrets collects what must not be shown of the files read, or names a file

@@ -48,10 +48,15 @@ func (t *tree) refuse(err error) error {
 	return err
 }
 
-// look says what is at name, every folder on the way included: none of them may
-// be a link.
+// look says what is at name and records that it was asked for.
 func (t *tree) look(name string) (kind, error) {
 	t.reached[name] = true
+	return t.find(name)
+}
+
+// find says what is at name, after the folders on the way: none of them may be
+// a link. Those are not recorded, as their hashes change with every commit.
+func (t *tree) find(name string) (kind, error) {
 	if !fs.ValidPath(name) {
 		return absent, t.refuse(fmt.Errorf("%s leaves the repository", name))
 	}
@@ -59,7 +64,7 @@ func (t *tree) look(name string) (kind, error) {
 		return k, nil
 	}
 	if name != "." {
-		switch k, err := t.look(path.Dir(name)); {
+		switch k, err := t.find(path.Dir(name)); {
 		case err != nil:
 			return absent, err
 		case k != folder:
