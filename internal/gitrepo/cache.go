@@ -79,14 +79,17 @@ func writeMarker(dir, url string) error {
 	return os.WriteFile(filepath.Join(dir, markerFile), []byte(markerText+"\n"+url+"\n"), 0o600)
 }
 
+// errNoCache: there is none, which is no damage.
+var errNoCache = errors.New("there is no cache yet")
+
 // checkCache says why the folder cannot be used as the cache of url: nil means
-// it can, fs.ErrNotExist that there is none. It reads no object; a hole in the
+// it can, errNoCache that there is none. It reads no object; a hole in the
 // history is found when something reads there.
 func checkCache(dir, url string) error {
 	marker, err := os.ReadFile(filepath.Join(dir, markerFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, serr := os.Stat(dir); errors.Is(serr, fs.ErrNotExist) {
-			return fs.ErrNotExist
+			return errNoCache
 		}
 		return errors.New("it is half built or not a cache")
 	}

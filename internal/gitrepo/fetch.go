@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -34,6 +33,10 @@ func (r *Repo) acquire(ctx context.Context, op string) (context.Context, func(),
 	select {
 	case r.net <- struct{}{}:
 	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("%s %s: %w", op, r.remote.shown, context.Cause(ctx))
+	}
+	if ctx.Err() != nil {
+		<-r.net
 		return nil, nil, fmt.Errorf("%s %s: %w", op, r.remote.shown, context.Cause(ctx))
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.Timeout)
@@ -97,12 +100,12 @@ func (r *Repo) rebuildReason() (string, error) {
 		return damage.Error(), r.mayRebuild(damage)
 	}
 	if err := checkCache(r.slot.dir, r.remote.shown); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, errNoCache) {
 			return "its folder was deleted", nil
 		}
 		return err.Error(), r.mayRebuild(err)
 	}
-	if n := countPacks(r.slot.dir); n > maxPacks {
+	if n := countPacks(r.slot.dir); n > r.packs {
 		return fmt.Sprintf("it has %d packs", n), nil
 	}
 	return "", nil

@@ -85,7 +85,7 @@ func put(t testing.TB, dir, branch, parent string, files map[string]string) stri
 	}
 	for name, text := range files {
 		if text == "" {
-			run("", "update-index", "--force-remove", name)
+			run("0 "+strings.Repeat("0", 40)+"\t"+name+"\n", "update-index", "--index-info")
 			continue
 		}
 		mode := "100644"
@@ -191,27 +191,46 @@ func secret(t testing.TB, text string) string {
 	return f
 }
 
-// everyTransport runs a test over all ways to reach a repository.
-func everyTransport(t *testing.T, test func(*testing.T, world)) {
-	for name, serve := range map[string]func(*testing.T, string) world{
-		"path":     func(_ *testing.T, root string) world { return world{root: root, base: root} },
-		"file url": func(_ *testing.T, root string) world { return world{root: root, base: "file://" + root} },
+// serving are the ways to reach a repository: one per transport, and the other
+// ways to write a URL or to authenticate.
+func serving() (transports, urls map[string]func(*testing.T, string) world) {
+	transports = map[string]func(*testing.T, string) world{
+		"path": func(_ *testing.T, root string) world { return world{root: root, base: root} },
 		"http": func(t *testing.T, root string) world {
-			return world{root: root, base: githttp.Serve(t, root, githttp.Options{})}
-		},
-		"http with password": func(t *testing.T, root string) world {
 			url := githttp.Serve(t, root, githttp.Options{Username: "bot", Password: secretPassword})
 			return world{root: root, base: url, auth: Auth{UsernameFile: secret(t, "bot"), PasswordFile: secret(t, secretPassword)}}
-		},
-		"http with password in the url": func(t *testing.T, root string) world {
-			url := githttp.Serve(t, root, githttp.Options{Username: "bot", Password: secretPassword})
-			return world{root: root, base: strings.Replace(url, "http://", "http://bot:"+secretPassword+"@", 1)}
 		},
 		"ssh": func(t *testing.T, root string) world {
 			s := gitssh.Serve(t, root)
 			return world{root: root, base: s.URL, auth: Auth{SSHKeyFile: s.KeyFile, KnownHostsFile: s.KnownHostsFile}}
 		},
-	} {
+	}
+	urls = map[string]func(*testing.T, string) world{
+		"file url": func(_ *testing.T, root string) world { return world{root: root, base: "file://" + root} },
+		"http without password": func(t *testing.T, root string) world {
+			return world{root: root, base: githttp.Serve(t, root, githttp.Options{})}
+		},
+		"http with password in the url": func(t *testing.T, root string) world {
+			url := githttp.Serve(t, root, githttp.Options{Username: "bot", Password: secretPassword})
+			return world{root: root, base: strings.Replace(url, "http://", "http://bot:"+secretPassword+"@", 1)}
+		},
+	}
+	return transports, urls
+}
+
+// everyTransport runs a test over file, http and ssh.
+func everyTransport(t *testing.T, test func(*testing.T, world)) {
+	transports, _ := serving()
+	for name, serve := range transports {
+		t.Run(name, func(t *testing.T) { test(t, serve(t, t.TempDir())) })
+	}
+}
+
+// everyURL runs a test over all ways to reach a repository.
+func everyURL(t *testing.T, test func(*testing.T, world)) {
+	everyTransport(t, test)
+	_, urls := serving()
+	for name, serve := range urls {
 		t.Run(name, func(t *testing.T) { test(t, serve(t, t.TempDir())) })
 	}
 }

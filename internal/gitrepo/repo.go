@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -27,6 +26,7 @@ type Repo struct {
 	remote remote
 	wire   transport
 	slot   *slot
+	packs  int           // a cache with more of them is built anew: maxPacks
 	net    chan struct{} // holds one token: one Fetch or Push at a time
 
 	mu      sync.Mutex // guards the rest
@@ -46,7 +46,7 @@ func Open(ctx context.Context, c Config) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{c: withDefaults(c), remote: rem, net: make(chan struct{}, 1)}
+	r := &Repo{c: withDefaults(c), remote: rem, packs: maxPacks, net: make(chan struct{}, 1)}
 	r.log = r.c.Logger
 	if r.wire, err = newTransport(rem, c.Auth); err != nil {
 		return nil, fmt.Errorf("open %s: %w", rem.shown, err)
@@ -91,7 +91,7 @@ func (r *Repo) openCache(ctx context.Context) error {
 			return nil
 		}
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if !errors.Is(err, errNoCache) {
 		r.log.Warn("git cache is not usable and is cloned anew", "url", r.remote.shown, "dir", r.slot.dir, "reason", err.Error())
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.Timeout)

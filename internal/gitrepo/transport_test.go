@@ -21,7 +21,7 @@ import (
 )
 
 func TestACommitTravelsOverEveryTransport(t *testing.T) {
-	everyTransport(t, func(t *testing.T, w world) {
+	everyURL(t, func(t *testing.T, w world) {
 		dir := bare(t, w.root, "config.git")
 		first := put(t, dir, "main", "", map[string]string{"dev/web/app.yaml": "image: web:1\n", "run.sh": "#!/bin/sh\n"})
 
@@ -57,7 +57,7 @@ func TestACommitTravelsOverEveryTransport(t *testing.T) {
 }
 
 func TestAMissingRepositoryIsSaid(t *testing.T) {
-	everyTransport(t, func(t *testing.T, w world) {
+	everyURL(t, func(t *testing.T, w world) {
 		c := w.config("absent.git")
 		c.Dir = t.TempDir()
 		_, err := Open(t.Context(), c)
@@ -407,7 +407,7 @@ func TestASilentServerEndsWithTheContext(t *testing.T) {
 }
 
 func TestFetchAndPushObeyACancelledContext(t *testing.T) {
-	everyTransport(t, func(t *testing.T, w world) {
+	everyURL(t, func(t *testing.T, w world) {
 		base := put(t, bare(t, w.root, "config.git"), "main", "", map[string]string{"a": "0\n"})
 		r := open(t, w.config("config.git"))
 		made := commit(t, r, base, map[string]string{"a": "1\n"})
