@@ -49,7 +49,7 @@ func Apps(fsys fs.FS, dir string) ([]AppDir, error) {
 // list finds the apps of an environment.
 func list(fsys fs.FS, dir string) ([]place, error) {
 	if !fs.ValidPath(dir) {
-		return nil, fmt.Errorf("not a path inside the repository; write it without a leading / and without ..")
+		return nil, fmt.Errorf("not a path inside the repository; write it without a leading slash, and without dots for folders above")
 	}
 	t := newTree(fsys, Limits{}.withDefaults())
 	entries, err := t.list(dir)

@@ -104,7 +104,7 @@ func (t *tree) kustomizationAt(name string) (*types.Kustomization, error) {
 	}
 	var k types.Kustomization
 	if err := k.Unmarshal(data); err != nil {
-		return nil, nil // the builder reads it the same way, fails the same way and says why
+		return nil, nil //nolint:nilerr // the builder reads it the same way, fails the same way and says why
 	}
 	k.FixKustomization()
 	if err := screen(&k, path.Dir(name)); err != nil {
@@ -158,10 +158,10 @@ func paths(k *types.Kustomization) []reference {
 	for _, p := range k.Patches {
 		add("patches", p.Path)
 	}
-	for _, p := range k.PatchesJson6902 {
+	for _, p := range k.PatchesJson6902 { //nolint:staticcheck // deprecated, but the builder still loads it
 		add("patchesJson6902", p.Path)
 	}
-	for _, p := range k.PatchesStrategicMerge {
+	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // deprecated, but the builder still loads it
 		if !strings.Contains(string(p), "\n") && !strings.HasPrefix(string(p), "{") { // else it is the patch itself, and no URL
 			add("patchesStrategicMerge", string(p))
 		}

@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"errors"
 	"regexp"
 	"strconv"
 	"strings"
@@ -38,19 +39,14 @@ func plain(v string) bool {
 		return false
 	}
 	digits := strings.ReplaceAll(v, "_", "")
-	if _, err := strconv.ParseFloat(digits, 64); !isSyntax(err) {
+	// Only a syntax error says "no number"; another says "too large a number".
+	if _, err := strconv.ParseFloat(digits, 64); !errors.Is(err, strconv.ErrSyntax) {
 		return false
 	}
-	if _, err := strconv.ParseInt(digits, 0, 64); !isSyntax(err) {
+	if _, err := strconv.ParseInt(digits, 0, 64); !errors.Is(err, strconv.ErrSyntax) {
 		return false
 	}
 	return !timestamp.MatchString(v) && !sexagesimal.MatchString(v)
-}
-
-// isSyntax reports whether err says "not a number", rather than "too large".
-func isSyntax(err error) bool {
-	e, ok := err.(*strconv.NumError)
-	return ok && e.Err == strconv.ErrSyntax
 }
 
 // printable reports whether a single-quoted scalar can hold v unchanged.
