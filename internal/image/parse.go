@@ -282,12 +282,12 @@ func parseRef(s string) (Ref, error) {
 	if tag == "" && strings.HasSuffix(rest, ":") {
 		return ref, fmt.Errorf("the tag behind the colon is missing")
 	}
-	if tag == "" && !pinned {
-		return ref, fmt.Errorf("a tag is missing; write %s:TAG", s)
-	}
 	var err error
 	if ref.Repo, err = parseRepo(name); err != nil {
 		return ref, err
+	}
+	if tag == "" && !pinned {
+		return ref, fmt.Errorf("a tag is missing; write %s:TAG", name)
 	}
 	if tag != "" {
 		if ref.Tag, err = ParseTag(tag); err != nil {

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -26,16 +27,35 @@ func manyTags() []string {
 	return tags
 }
 
-// BenchmarkSelect has a budget of 100 ms and 40 MB for each selector.
-func BenchmarkSelect(b *testing.B) {
-	tags := manyTags()
-	for name, p := range map[string]Policy{
+// benchmarked are policies with each kind of work.
+func benchmarked() map[string]Policy {
+	return map[string]Policy{
 		"semver":   inRange("1.x"),
 		"open":     inRange(">=0.1 <4", anyLane, prereleases),
 		"extract":  inRange("1.x", filtered(`^(?P<v>\d+\.\d+\.\d+)-alpine$`, "$v")),
 		"excludes": inRange("1.x", excluding("1.2.3", "/-debug$/", "/^2/")),
 		"digest":   {DigestTag: "main"},
-	} {
+	}
+}
+
+func TestSelectAllocatesNoMoreThanItsBudget(t *testing.T) {
+	const budget = 40 << 20
+	tags := manyTags()
+	for name, p := range benchmarked() {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		Select(p, tags, "0.0.1")
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > budget {
+			t.Errorf("%s: %d bytes for %d tags, the budget is %d", name, n, len(tags), budget)
+		}
+	}
+}
+
+// BenchmarkSelect has a budget of 100 ms and 40 MB for each selector.
+func BenchmarkSelect(b *testing.B) {
+	tags := manyTags()
+	for name, p := range benchmarked() {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

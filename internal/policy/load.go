@@ -38,13 +38,14 @@ type parsed struct {
 func Load(files []File) Config {
 	var config Config
 	var docs []*parsed
+	searches := maxSearches
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range files {
 		chunks, problems := splitDocuments(f)
 		config.Problems = append(config.Problems, problems...)
 		for _, c := range chunks {
-			docs = append(docs, parseChunk(f.Path, c))
+			docs = append(docs, parseChunk(f.Path, c, &searches))
 		}
 	}
 	check(docs, len(config.Problems) > 0)
@@ -77,13 +78,13 @@ func (d *document) report() []Problem {
 }
 
 // parseChunk reads one document up to the point where others matter.
-func parseChunk(path string, c chunk) *parsed {
+func parseChunk(path string, c chunk, searches *int) *parsed {
 	p := &parsed{document: &document{path: path, offset: c.line}}
 	var root yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(c.data))
 	if err := decoder.Decode(&root); err != nil {
 		if !errors.Is(err, io.EOF) {
-			p.syntax(c, err)
+			p.syntax(c, err, searches)
 		}
 		return p
 	}

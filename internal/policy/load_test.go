@@ -289,6 +289,7 @@ func TestHostileFilesAreOneProblemAndCheap(t *testing.T) {
 		"unknown anchor":   {wide, "not valid YAML"},
 		"deep nesting":     {strings.Repeat("[", 100_000), "not valid YAML"},
 		"a thousand keys":  {head + strings.Repeat("k: 1\n", 1000), "more problems in this document"},
+		"broken documents": {strings.Repeat(strings.Repeat("a: [b, c, d]\n", 290)+"{\n---\n", maxDocuments-1), "not valid YAML"},
 		"a lone CR marker": {"a: b\r---\rc: d\r", "a second document"},
 	} {
 		config := Load([]File{{Path: "a.yaml", Data: []byte(test.data)}})
@@ -319,6 +320,21 @@ func TestAliasesAreCountedNotFollowedForEver(t *testing.T) {
 		}
 	}
 	t.Errorf("no problem speaks of aliases: %v", config.Problems[:min(3, len(config.Problems))])
+}
+
+func TestAProblemNamesItsObject(t *testing.T) {
+	bad := strings.Replace(policyYAML("web"), "1.x", "latest", 1)
+	got := Load([]File{{Path: "policies/web.yaml", Data: []byte(bad)}}).Problems
+	want := []Problem{{
+		Path: "policies/web.yaml", Line: 4, Column: 50, Object: "ImagePolicy/web",
+		Reason: `bad semver range "latest": improper constraint: "latest"`, Hint: `write one like "1.x", "^1.4" or ">=1.2 <2"`,
+	}}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Fatalf("(-want +got):\n%s", d)
+	}
+	if err := error(got[0]); err.Error() != got[0].String() {
+		t.Errorf("as an error it says %q", err)
+	}
 }
 
 func TestTheOrderOfFilesDoesNotMatter(t *testing.T) {

@@ -14,12 +14,13 @@ import (
 const (
 	maxSearchLines = 300
 	maxSearchBytes = 16 << 10
+	maxSearches    = 5 // in one Load
 )
 
 var yamlLine = regexp.MustCompile(`^line (\d+): `)
 
-// syntax reports what is no YAML.
-func (d *document) syntax(c chunk, err error) {
+// syntax reports what is no YAML. It takes one of the searches that are left.
+func (d *document) syntax(c chunk, err error, searches *int) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	line := 1
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
@@ -27,7 +28,8 @@ func (d *document) syntax(c chunk, err error) {
 		text = text[len(m[0]):]
 	}
 	lines := bytes.SplitAfter(c.data, []byte("\n"))
-	if len(lines) <= maxSearchLines && len(c.data) <= maxSearchBytes {
+	if len(lines) <= maxSearchLines && len(c.data) <= maxSearchBytes && *searches > 0 {
+		*searches--
 		line = brokenLine(lines)
 	}
 	line = min(max(line, 1), len(lines))
