@@ -69,8 +69,6 @@ func startServer(spec serverSpec) (*server, error) {
 	return s, nil
 }
 
-func (s *server) pid() int { return s.cmd.Process.Pid }
-
 // kill ends the process without waiting. The data of these servers is thrown away, so none is asked
 // to end in order.
 func (s *server) kill() {
