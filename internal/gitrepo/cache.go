@@ -18,7 +18,8 @@ import (
 // Limits and names of the cache folder.
 const (
 	maxSlots    = 64                // processes on one Config.Dir at a time
-	maxPacks    = 128               // a cache with more packs is built anew
+	maxPacks    = 128               // a cache with more packs is built anew …
+	maxLoose    = 50_000            // … and one with more objects outside packs
 	markerFile  = "towpath-cache"   // written last: a cache without it is half built
 	markerText  = "towpath cache 1" // followed by the URL
 	refPrefix   = "refs/origin/"    // the remote's refs/heads/x is refs/origin/heads/x here
@@ -184,6 +185,13 @@ func tail(path string, n int64) (_ []byte, err error) {
 func countPacks(dir string) int {
 	names, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.pack"))
 	return len(names)
+}
+
+// countLoose estimates the objects outside packs as git gc does: hashes are
+// spread evenly, so one of the 256 folders tells.
+func countLoose(dir string) int {
+	files, _ := os.ReadDir(filepath.Join(dir, "objects", "17"))
+	return 256 * len(files)
 }
 
 // writeRefs stores the remote's refs as one packed-refs file, replaced at once.

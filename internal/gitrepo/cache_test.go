@@ -300,6 +300,30 @@ func TestACacheWithTooManyPacksIsClonedAnew(t *testing.T) {
 	}
 }
 
+func TestACacheWithTooManyLooseObjectsIsClonedAnew(t *testing.T) {
+	root := t.TempDir()
+	dir := bare(t, root, "config.git")
+	head := put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	r := open(t, Config{URL: dir})
+	r.loose = 255 // one object in the folder that is counted
+	for i := 0; countLoose(r.slot.dir) == 0; i++ {
+		head = commit(t, r, head, map[string]string{"a": strconv.Itoa(i) + "\n"}).Hash
+	}
+	old := must(r.Head("main"))(t)
+	check(t, r.Push(t.Context(), Update{Ref: "refs/heads/main", Old: old, New: head}))
+	check(t, r.Fetch(t.Context()))
+	if c := r.Counts(); c.Clones != 2 || countLoose(r.slot.dir) != 0 {
+		t.Errorf("counts %+v", c)
+	}
+	if got := must(r.Head("main"))(t); got != head {
+		t.Errorf("head %s, want %s", got, head)
+	}
+	check(t, r.Fetch(t.Context()))
+	if c := r.Counts(); c.Clones != 2 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
 func TestManyGoroutinesShareARepo(t *testing.T) {
 	root := t.TempDir()
 	dir := bare(t, root, "config.git")

@@ -2,5 +2,35 @@
 // cache on disk: incremental fetch, snapshots as fs.FS, commits written as blobs
 // and trees without a checkout, and pushes that are compare-and-swap.
 //
-// Floor 1. It is the only importer of go-git, and none of go-git's types leaves it.
+// Floor 1. It is the only importer of go-git, and none of go-git's types leaves
+// it. It decides nothing, merges nothing, and never runs anything that a
+// repository holds: no hook, no filter, no submodule, no symbolic link followed.
+//
+// # Transports
+//
+// http(s) is go-git's smart client. ssh is golang.org/x/crypto/ssh with one key
+// file and one known_hosts file; no agent is asked and nothing of ~/.ssh is
+// read. A path or file:// URL starts the git program (git upload-pack and git
+// receive-pack), because go-git's server inside the process neither checks the
+// old value of a ref nor moves several at once. All speak protocol version 0
+// and end with their context. Credentials are read from files at every
+// connection, are not sent on to another host by a redirect, and, like the user
+// information of a URL, are in no error and no log line.
+//
+// # Compare and swap
+//
+// A push sends each ref with the value it must still have, so the server's own
+// lock decides a race, for any number of refs and all or none where the server
+// can. Whatever words a server has for a lost race, it is ErrStale; what trying
+// again cannot mend is ErrRejected.
+//
+// # The cache
+//
+// Config.Dir/clone-N is a bare repository that git itself can read, with the
+// remote's refs/heads/x as refs/origin/heads/x and refs/towpath/x as
+// refs/origin/towpath/x. clone-N.lock is held by flock while a process uses it,
+// so two processes never share one. Everything in it can be had again: a cache
+// that is cut off, foreign, of another URL, or found incomplete while reading is
+// cloned anew beside the old one, which it then replaces, with one log line.
+// Only commits that were not pushed are lost by that.
 package gitrepo

@@ -46,7 +46,7 @@ func (r *Repo) acquire(ctx context.Context, op string) (context.Context, func(),
 // Fetch brings refs/heads/* and refs/towpath/* up to date: forced (a rewritten
 // branch is followed), pruned, whole history. When nothing changed it costs one
 // listing of the refs. A cache that was found damaged, was deleted, or holds
-// too many packs is cloned anew; commits that were made but not pushed are then
+// too many packs or loose objects is cloned anew; commits that were made but not pushed are then
 // gone, and a Snapshot of a commit that no ref leads to any more cannot be read.
 func (r *Repo) Fetch(ctx context.Context) error {
 	ctx, release, err := r.acquire(ctx, "fetch")
@@ -107,6 +107,9 @@ func (r *Repo) rebuildReason() (string, error) {
 	}
 	if n := countPacks(r.slot.dir); n > r.packs {
 		return fmt.Sprintf("it has %d packs", n), nil
+	}
+	if n := countLoose(r.slot.dir); n > r.loose {
+		return fmt.Sprintf("it has about %d objects outside packs", n), nil
 	}
 	return "", nil
 }

@@ -13,7 +13,10 @@ import (
 // its remote "origin", or the path of the repository itself when it is bare.
 // errors.Is ErrNotFound when dir is in no repository or the clone has no origin.
 func Origin(dir string) (string, error) {
-	r, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true})
+	r, err := git.PlainOpen(dir) // finds a bare repository, which the search upwards does not
+	if errors.Is(err, git.ErrRepositoryNotExists) {
+		r, err = git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true})
+	}
 	if err != nil {
 		return "", fmt.Errorf("find the clone around %s: %w", dir, errors.Join(ErrNotFound, err))
 	}

@@ -26,7 +26,8 @@ type Repo struct {
 	remote remote
 	wire   transport
 	slot   *slot
-	packs  int           // a cache with more of them is built anew: maxPacks
+	packs  int           // a cache with more of them is built anew: maxPacks …
+	loose  int           // … and maxLoose
 	net    chan struct{} // holds one token: one Fetch or Push at a time
 
 	mu      sync.Mutex // guards the rest
@@ -46,7 +47,7 @@ func Open(ctx context.Context, c Config) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{c: withDefaults(c), remote: rem, packs: maxPacks, net: make(chan struct{}, 1)}
+	r := &Repo{c: withDefaults(c), remote: rem, packs: maxPacks, loose: maxLoose, net: make(chan struct{}, 1)}
 	r.log = r.c.Logger
 	if r.wire, err = newTransport(rem, c.Auth); err != nil {
 		return nil, fmt.Errorf("open %s: %w", rem.shown, err)

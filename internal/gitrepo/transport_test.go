@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 
 	"towpath.dev/towpath/test/githttp"
 	"towpath.dev/towpath/test/gitssh"
@@ -280,6 +282,92 @@ func TestARefusalIsNotStale(t *testing.T) {
 			})
 		}
 	})
+}
+
+func TestAServerWithoutAtomicPushesMovesWhatItCan(t *testing.T) {
+	everyTransport(t, func(t *testing.T, w world) {
+		dir := bare(t, w.root, "config.git")
+		base := put(t, dir, "main", "", map[string]string{"a": "0\n"})
+		gitRun(t, dir, "config", "receive.advertiseAtomic", "false")
+		hook := "#!/bin/sh\ntest \"$1\" != refs/heads/frozen || { echo frozen solid >&2; exit 1; }\n"
+		check(t, os.WriteFile(filepath.Join(dir, "hooks", "update"), []byte(hook), 0o755))
+		r := open(t, w.config("config.git"))
+		made := commit(t, r, base, map[string]string{"a": "1\n"})
+		err := r.Push(t.Context(), Update{Ref: "refs/heads/frozen", New: made.Hash}, Update{Ref: "refs/heads/main", Old: base, New: made.Hash})
+		if !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), "frozen solid") || !strings.Contains(err.Error(), "1 of 2 refs did move") {
+			t.Errorf("got %v", err)
+		}
+		want := map[string]string{"refs/heads/main": made.Hash}
+		if got := must(r.Refs(""))(t); !maps.Equal(got, want) {
+			t.Errorf("the cache believes in %v", got)
+		}
+		check(t, r.Fetch(t.Context()))
+		if got := must(r.Refs(""))(t); !maps.Equal(got, want) {
+			t.Errorf("the server has %v", got)
+		}
+	})
+}
+
+// silent is a transport to a server that does not report what a push did.
+type silent struct{ transport }
+
+func (s silent) open(ctx context.Context, service string) (session, error) {
+	inner, err := s.transport.open(ctx, service)
+	return silentSession{inner}, err
+}
+
+type silentSession struct{ session }
+
+func (s silentSession) refs(ctx context.Context) (*packp.AdvRefs, error) {
+	ar, err := s.session.refs(ctx)
+	if err == nil {
+		ar.Capabilities.Delete(capability.ReportStatus)
+	}
+	return ar, err
+}
+
+func TestAServerThatReportsNothingIsAskedAgain(t *testing.T) {
+	root := t.TempDir()
+	dir := bare(t, root, "config.git")
+	base := put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	r := open(t, Config{URL: dir})
+	r.wire = silent{r.wire}
+	made := commit(t, r, base, map[string]string{"a": "1\n"})
+	check(t, r.Push(t.Context(), Update{Ref: "refs/heads/main", Old: base, New: made.Hash}))
+	if head := must(r.Head("main"))(t); head != made.Hash || gitRun(t, dir, "rev-parse", "main") != head {
+		t.Errorf("head %s", head)
+	}
+	check(t, os.WriteFile(filepath.Join(dir, "hooks", "pre-receive"), []byte("#!/bin/sh\nexit 1\n"), 0o755))
+	next := commit(t, r, made.Hash, map[string]string{"a": "2\n"})
+	if err := r.Push(t.Context(), Update{Ref: "refs/heads/main", Old: made.Hash, New: next.Hash}); !errors.Is(err, ErrRejected) {
+		t.Errorf("a refused push: %v", err)
+	}
+	r.wire = &meddling{transport: r.wire, meddle: func() { gitRun(t, dir, "update-ref", "refs/heads/main", base) }}
+	if err := r.Push(t.Context(), Update{Ref: "refs/heads/main", Old: made.Hash, New: next.Hash}); !errors.Is(err, ErrStale) {
+		t.Errorf("a stale push: %v", err)
+	}
+}
+
+func TestOriginOfAClone(t *testing.T) {
+	root := t.TempDir()
+	server := filepath.Join(root, "server.git")
+	check(t, InitBare(server, "trunk"))
+	if head := gitRun(t, server, "symbolic-ref", "HEAD"); head != "refs/heads/trunk" {
+		t.Errorf("HEAD is %s", head)
+	}
+	put(t, server, "trunk", "", map[string]string{"a/b": "0\n"})
+	gitRun(t, root, "clone", "--quiet", server, "clone")
+	gitRun(t, root, "init", "--quiet", "alone")
+	for dir, want := range map[string]string{server: server, root + "/clone": server, root + "/clone/a": server} {
+		if got := must(Origin(dir))(t); got != want {
+			t.Errorf("%s: %s, want %s", dir, got, want)
+		}
+	}
+	for _, dir := range []string{root, root + "/alone"} {
+		if got, err := Origin(dir); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %s, %v", dir, got, err)
+		}
+	}
 }
 
 func TestHTTPCredentials(t *testing.T) {
