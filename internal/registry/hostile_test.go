@@ -146,23 +146,23 @@ func big(honest bool) http.HandlerFunc {
 			w.Header().Set("Content-Length", strconv.Itoa(hugeTag))
 		}
 		_, _ = io.WriteString(w, `{"tags":["`)
-		fill(w)
+		fill(w, r)
 	}
 }
 
-func bomb(w http.ResponseWriter, _ *http.Request) {
+func bomb(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(w)
 	defer z.Close()
 	_, _ = io.WriteString(z, `{"tags":["`)
-	fill(z)
+	fill(z, r)
 }
 
 // fill writes 200 MB, or what the client takes of it.
-func fill(w io.Writer) {
+func fill(w io.Writer, r *http.Request) {
 	chunk := []byte(strings.Repeat("a", 1<<20))
 	for range hugeTag / len(chunk) {
-		if _, err := w.Write(chunk); err != nil {
+		if _, err := w.Write(chunk); err != nil || r.Context().Err() != nil {
 			return
 		}
 	}

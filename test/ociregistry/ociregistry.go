@@ -139,6 +139,7 @@ func (s *Server) Delete(repo, tag string) error {
 	if err != nil {
 		return fmt.Errorf("delete %s:%s: %w", repo, tag, err)
 	}
+	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusAccepted {
 		return fmt.Errorf("delete %s:%s: %s", repo, tag, resp.Status)
 	}
