@@ -1,9 +1,6 @@
 package reconcile
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -64,111 +61,15 @@ func (h health) String() string {
 
 // setHealth notes h. The reason of pods stays until the object is current.
 func (o *object) setHealth(h health) {
-	if h.condition == current {
+	switch {
+	case h.condition == current:
 		o.checks = 0
-	} else if h.pods == "" {
+	case o.health.condition == current || o.rolling.IsZero():
+		o.rolling = time.Now()
+	case h.pods == "":
 		h.pods = o.health.pods
 	}
 	o.health = h
-}
-
-// Pauses between looks at the health of one object.
-const (
-	checkSoon    = 100 * time.Millisecond // after an event, while it rolls out
-	checkSettled = time.Second            // after an event, when it was current
-	checkAgain   = 5 * time.Second        // without an event, while it rolls out …
-	checkMost    = time.Minute            // … growing to this
-)
-
-// check looks at one object once and says when to look again; 0 = on an event.
-func (a *Agent) check(ctx context.Context, id manifest.ID) time.Duration {
-	a.mu.Lock()
-	o, ok := a.objects[id]
-	if !ok || o.want == nil || o.want.Problem != nil || o.entry.UID == "" {
-		a.mu.Unlock()
-		return 0
-	}
-	w := o.want
-	a.mu.Unlock()
-	t, err := a.target(ctx, w)
-	if err != nil {
-		return checkAgain
-	}
-	obj, err := a.c.API.Get(ctx, t)
-	if errors.Is(err, kube.ErrNotFound) {
-		return 0 // that is drift, and seen as such
-	}
-	if err != nil {
-		return checkAgain
-	}
-	h := healthOf(obj)
-	if h.condition == inProgress || h.condition == failing {
-		h.pods = a.podsOf(ctx, obj)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if o.want != w {
-		return checkSoon // another commit; its own write says more
-	}
-	o.setHealth(h)
-	if h.condition == current {
-		return 0
-	}
-	o.checks++
-	return min(checkAgain<<min(max(o.checks-4, 0), 8), checkMost)
-}
-
-// podsOf returns why the pods of a workload are not ready, "" if there is
-// nothing to say. One request, for kinds with a selector of pods only.
-func (a *Agent) podsOf(ctx context.Context, o kube.Object) string {
-	labels, ok, _ := unstructured.NestedStringMap(o.Content, "spec", "selector", "matchLabels")
-	if !ok || len(labels) == 0 || o.Namespace == "" {
-		return ""
-	}
-	kind, err := a.c.API.Resolve(ctx, "", "v1", "Pod")
-	if err != nil {
-		return ""
-	}
-	var selector []string
-	for k, v := range labels {
-		selector = append(selector, k+"="+v)
-	}
-	slices.Sort(selector)
-	pods, err := a.c.API.List(ctx, kind, o.Namespace, strings.Join(selector, ","))
-	if err != nil {
-		return ""
-	}
-	var reasons []string
-	for _, p := range pods {
-		if r := podReason(p); r != "" && !slices.Contains(reasons, r) {
-			reasons = append(reasons, r)
-		}
-	}
-	slices.Sort(reasons)
-	return strings.Join(reasons[:min(len(reasons), 3)], "; ")
-}
-
-// podReason returns why a pod is not ready.
-func podReason(p kube.Object) string {
-	for _, list := range []string{"initContainerStatuses", "containerStatuses"} {
-		containers, _, _ := unstructured.NestedSlice(p.Content, "status", list)
-		for _, c := range containers {
-			m, _ := c.(map[string]any)
-			reason, _, _ := unstructured.NestedString(m, "state", "waiting", "reason")
-			if reason == "" || reason == "ContainerCreating" || reason == "PodInitializing" {
-				continue
-			}
-			return fmt.Sprintf("container %s (%s): %s", text(m["name"]), text(m["image"]), reason)
-		}
-	}
-	conditions, _, _ := unstructured.NestedSlice(p.Content, "status", "conditions")
-	for _, c := range conditions {
-		m, _ := c.(map[string]any)
-		if m["type"] == "PodScheduled" && m["status"] == "False" {
-			return "pod not scheduled: " + text(m["message"])
-		}
-	}
-	return ""
 }
 
 // verdict is the phase of an app and what keeps it from being healthy.

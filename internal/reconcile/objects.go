@@ -28,9 +28,10 @@ type object struct {
 	keptFor   string    // why it stays although Git has it no more
 	refused   bool      // … and a person should look at that
 	health    health
-	checks    int   // looks at its health since it last was current
-	err       error // of the last write
-	failures  int   // since the last good write
+	rolling   time.Time // when it last stopped being current
+	checks    int       // looks at its health since then
+	err       error     // of the last write
+	failures  int       // since the last good write
 	fight     fight
 }
 

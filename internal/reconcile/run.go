@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"towpath.dev/towpath/internal/kube"
 	"towpath.dev/towpath/internal/manifest"
 	"towpath.dev/towpath/internal/state"
@@ -76,15 +74,7 @@ func (a *Agent) awaitHealth(ctx context.Context) {
 		if len(waiting) == 0 || !time.Now().Before(deadline) || !sleep(ctx, pause) {
 			return
 		}
-		var g errgroup.Group
-		g.SetLimit(a.c.Concurrency)
-		for _, id := range waiting {
-			g.Go(func() error {
-				a.check(ctx, id)
-				return nil
-			})
-		}
-		_ = g.Wait()
+		a.look(ctx, waiting)
 	}
 }
 
@@ -99,14 +89,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.watch(ctx, map[kube.Kind]bool{}) // waits for the end of all
 	}()
 	wg.Go(func() { a.repairs.run(ctx, a.c.Concurrency, a.repair) })
-	wg.Go(func() {
-		a.checks.run(ctx, a.c.Concurrency, func(ctx context.Context, id manifest.ID) {
-			if again := a.check(ctx, id); again > 0 && ctx.Err() == nil {
-				a.checks.put(id, again)
-			}
-			a.reports.signal()
-		})
-	})
+	wg.Go(func() { a.checking(ctx) })
 	wg.Go(func() { a.reporting(ctx) })
 	wg.Go(func() { a.saveChanges(ctx) })
 	wg.Go(func() { a.sweeping(ctx) })
