@@ -12,7 +12,7 @@ import (
 func FuzzLinkHeader(f *testing.F) {
 	for _, s := range []string{
 		`</v2/x/tags/list?last=1>; rel="next"`, `<http://other/v2/x/tags/list>`, `<//other/x>`, `<?n=1>`, `<`, `<>`, `x`,
-		`<https://ghcr.io:443/x>`, `<http:/x>`, `<javascript:alert(1)>`, "<\\\\other\\x>", `<https://ghcr.io@other/x>`,
+		`<https://ghcr.io:443/x>`, `<http:/x>`, `<javascript:alert(1)>`, `<\\evil\x>`, `<https://ghcr.io@other/x>`,
 	} {
 		f.Add(s)
 	}
