@@ -1,0 +1,206 @@
+package promote_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/pr/local"
+	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/registry"
+	"towpath.dev/towpath/internal/state"
+)
+
+var errDead = errors.New("the process is dead")
+
+// fate counts the writing calls of a bot and kills it at one of them: before
+// the call takes effect, or after. Once dead, every call fails.
+type fate struct {
+	at    int  // 0: never
+	after bool // the call takes effect, but nobody learns of it
+	calls int
+	dead  bool
+}
+
+func (f *fate) call(do func() error) error {
+	f.calls++
+	switch {
+	case f.dead:
+		return errDead
+	case f.calls != f.at:
+		return do()
+	}
+	f.dead = true
+	if f.after {
+		_ = do() // nobody learns how it went
+	}
+	return errDead
+}
+
+type mortalGit struct {
+	*gitrepo.Repo
+	*fate
+}
+
+func (g mortalGit) Push(ctx context.Context, updates ...gitrepo.Update) error {
+	return g.call(func() error { return g.Repo.Push(ctx, updates...) })
+}
+
+type mortalForge struct {
+	*local.Forge
+	*fate
+}
+
+func (m mortalForge) Ensure(ctx context.Context, r pr.Request) (p pr.Pull, err error) {
+	err = m.call(func() (e error) { p, e = m.Forge.Ensure(ctx, r); return })
+	return p, err
+}
+
+func (m mortalForge) Merge(ctx context.Context, r pr.MergeRequest) (c string, err error) {
+	err = m.call(func() (e error) { c, e = m.Forge.Merge(ctx, r); return })
+	return c, err
+}
+
+func (m mortalForge) Close(ctx context.Context, n int, comment string) error {
+	return m.call(func() error { return m.Forge.Close(ctx, n, comment) })
+}
+
+func (m mortalForge) Comment(ctx context.Context, n int, c pr.Comment) error {
+	return m.call(func() error { return m.Forge.Comment(ctx, n, c) })
+}
+
+func (m mortalForge) SetStatus(ctx context.Context, n int, c pr.Check) error {
+	return m.call(func() error { return m.Forge.SetStatus(ctx, n, c) })
+}
+
+func (m mortalForge) SetLabel(ctx context.Context, n int, label string, on bool) error {
+	return m.call(func() error { return m.Forge.SetLabel(ctx, n, label, on) })
+}
+
+// mortal replaces the line's bot by one with an empty disk that dies as f says.
+func (l *line) mortal(f *fate) {
+	r := l.open()
+	forge := local.New(local.Config{Git: r, User: "towpath", Now: l.clock})
+	l.bot = promote.New(promote.Config{
+		Git: mortalGit{r, f}, Forge: mortalForge{forge, f}, Author: r.Author(), Now: l.clock,
+		Registry:             registry.New(registry.Config{InsecureHosts: []string{l.reg.Host()}}),
+		States:               func(ctx context.Context) (state.State, error) { return state.Load(ctx, r) },
+		AllowUnauthenticated: true,
+	})
+}
+
+// story carries 1.1.0 to prod, supersedes it by 1.2.0 on the way, and lets every
+// bot that dies be followed by one with an empty disk.
+func (l *line) story(f *fate) {
+	l.t.Helper()
+	l.mortal(f)
+	for step := range 16 {
+		switch step {
+		case 1:
+			l.push("1.1.0")
+		case 6:
+			l.push("1.2.0")
+		case 11:
+			l.approveAll()
+		}
+		l.reportGreen()
+		l.now = l.now.Add(5e9)
+		if _, err := l.bot.Tick(l.t.Context()); err != nil && !f.dead {
+			l.t.Fatal(err)
+		}
+		if f.dead {
+			l.mortal(&fate{})
+			f.dead = false
+		}
+	}
+}
+
+func (l *line) push(tag string) {
+	l.t.Helper()
+	if err := l.reg.PushAll("shop/web", tag); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *line) approveAll() {
+	l.t.Helper()
+	if err := l.git.Fetch(l.t.Context()); err != nil {
+		l.t.Fatal(err)
+	}
+	alice := local.New(local.Config{Git: l.git, User: "alice", Now: l.clock})
+	pulls, err := alice.List(l.t.Context(), "main")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, p := range pulls {
+		if p.Open {
+			if err := alice.Review(l.t.Context(), p.Number, pr.Review{User: "alice", State: pr.Approved, Commit: p.Head, At: l.now}); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// history is what the story left: commits on main by message and tree, pull
+// requests by what they are, branches.
+func (l *line) history() string {
+	l.t.Helper()
+	if err := l.git.Fetch(l.t.Context()); err != nil {
+		l.t.Fatal(err)
+	}
+	log, err := l.git.Log(l.head(), 100)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, c := range log {
+		subject, _, _ := strings.Cut(c.Message, "\n")
+		fmt.Fprintf(&b, "commit %.12s %s\n", c.Tree, subject)
+	}
+	pulls, err := l.forge.List(l.t.Context(), "main")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, p := range pulls {
+		block, err := pr.ParseBlock(p.Body)
+		if err != nil {
+			l.t.Error(err)
+		}
+		fmt.Fprintf(&b, "pull #%d %s %q open=%t merged=%t %.19s\n", p.Number, p.Branch, p.Title, p.Open, p.Merged, block.Content)
+	}
+	refs, err := l.git.Refs("refs/heads/")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	fmt.Fprintf(&b, "%d branches\n", len(refs))
+	return b.String()
+}
+
+// TestACrashAtEveryOutwardCallEndsTheSame kills the bot before and after each
+// writing call of the story, each time going on with an empty disk.
+func TestACrashAtEveryOutwardCallEndsTheSame(t *testing.T) {
+	run := func(t *testing.T, l *line, f *fate) string {
+		l.story(f)
+		return l.history()
+	}
+	never := &fate{}
+	l := newLine(t, nil)
+	want := run(t, l, never)
+	if !strings.Contains(want, "prod: web 1.0.0 → 1.2.0 (#2)") {
+		t.Fatalf("the story does not end in prod:\n%s", want)
+	}
+	for k := 1; k <= never.calls; k++ {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprintf("call %d, after %t", k, after), func(t *testing.T) {
+				l := newLineAt(t, l.reg, nil)
+				if got := run(t, l, &fate{at: k, after: after}); got != want {
+					t.Errorf("got\n%swant\n%s", got, want)
+				}
+			})
+		}
+	}
+}
