@@ -76,11 +76,6 @@ func cleanPath(s string) (clean, reason, hint string) {
 	return path.Clean(s), "", ""
 }
 
-// inside tells whether the clean path a is b or lies in b.
-func inside(a, b string) bool {
-	return a == b || b == "." || strings.HasPrefix(a, b+"/")
-}
-
 // checkBranch holds a branch name to Git's rules for refs.
 func checkBranch(s string) (reason, hint string) {
 	if name, ok := strings.CutPrefix(s, "refs/heads/"); ok {
