@@ -72,7 +72,7 @@ func explain(op, object string, secret bool, err error) error {
 		return e
 	}
 	e.classify(err, status.Status())
-	if secret && e.Is != ErrOwned {
+	if secret && !errors.Is(e, ErrOwned) {
 		e.Message = fmt.Sprintf("the API server said %d %s; its answer is left out because it may repeat secret data%s",
 			status.Status().Code, status.Status().Reason, fields(status.Status()))
 	}

@@ -15,10 +15,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/go-logr/logr"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
 
 // Limits of a Client whose Config leaves them zero.
@@ -114,4 +114,4 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // silent keeps client-go from logging: what matters reaches the caller as an
 // error or through Handler.Broken.
-func silent() logr.Logger { return logr.Discard() }
+func silent() klog.Logger { return klog.Logger{} }

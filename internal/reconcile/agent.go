@@ -103,7 +103,9 @@ type Config struct {
 	Concurrency int              // requests at once; 0 = DefaultConcurrency
 	AllowRewind bool             // follow the branch to a commit that does not descend from the last one
 	Logger      *slog.Logger     // nil = silent
-	OnEvent     func(Event)      // called as things happen, must not block; nil = nobody listens
+	// OnEvent is called as things happen, from several goroutines. It must not
+	// block and not call the agent, but for Poke. nil = nobody listens.
+	OnEvent func(Event)
 }
 
 // Agent reconciles one environment in one cluster.
@@ -145,7 +147,7 @@ var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`
 func New(c Config) (*Agent, error) {
 	switch {
 	case !label.MatchString(c.Env):
-		return nil, fmt.Errorf("new agent: environment %q cannot be the value of a label; use at most 63 letters, digits, - _ or .", c.Env)
+		return nil, fmt.Errorf("new agent: environment %q cannot be the value of a label; use at most 63 letters, digits and - _ . between them", c.Env)
 	case c.Cluster == "":
 		return nil, errors.New("new agent: the cluster has no name")
 	case c.Branch == "" || c.Locate == nil || c.Source == nil || c.API == nil:
@@ -170,6 +172,9 @@ func (c Config) withDefaults() Config {
 	def(&c.Heartbeat, DefaultHeartbeat)
 	def(&c.Sweep, DefaultSweep)
 	def(&c.Wait, DefaultWait)
+	if c.Report == nil {
+		c.Report = func(context.Context, state.Report) error { return nil }
+	}
 	if c.Renderer == nil {
 		c.Renderer = manifest.NewRenderer(manifest.Limits{})
 	}

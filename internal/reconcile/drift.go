@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"towpath.dev/towpath/internal/kube"
@@ -78,6 +79,7 @@ func (w *watching) Synced(all []kube.Meta, resourceVersion string) {
 	first := !w.ready
 	w.ready, w.broken = true, nil
 	w.settle()
+	a.hurry()
 	a.mu.Unlock()
 	if first {
 		a.emit(Event{Type: EventSynced, ID: manifest.ID{Group: w.kind.Group, Kind: w.kind.Kind}})
@@ -115,6 +117,8 @@ func (w *watching) Broken(err error) {
 	}
 	if err != nil {
 		w.settle()
+	} else if was != nil {
+		a.hurry()
 	}
 	a.mu.Unlock()
 	if err != nil && (was == nil || was.Error() != err.Error()) {
@@ -122,6 +126,16 @@ func (w *watching) Broken(err error) {
 	}
 	if (err == nil) != (was == nil) {
 		a.reports.signal()
+	}
+}
+
+// hurry tries again what failed because the cluster could not be reached.
+// a.mu is held.
+func (a *Agent) hurry() {
+	for id, o := range a.objects {
+		if errors.Is(o.err, kube.ErrUnreachable) {
+			a.repairs.put(id, 0)
+		}
 	}
 }
 
@@ -199,7 +213,11 @@ func (a *Agent) noteDrift(o *object) bool {
 		o.seen = time.Now()
 		a.emit(Event{Type: EventDrift, App: o.want.App, ID: o.id, Reason: reason, Manager: o.live.Other})
 	}
-	a.repairs.put(o.id, 0)
+	if o.err != nil {
+		a.repairs.put(o.id, o.retryAfter()) // it was tried, and each event tries no harder
+	} else {
+		a.repairs.put(o.id, 0)
+	}
 	return true
 }
 

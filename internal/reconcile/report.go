@@ -86,9 +86,6 @@ func (a *Agent) seen(app App, now time.Time) []seenObject {
 // reporting sends reports until ctx ends: when something changed, and as a
 // heartbeat.
 func (a *Agent) reporting(ctx context.Context) {
-	if a.c.Report == nil {
-		a.c.Report = func(context.Context, state.Report) error { return nil }
-	}
 	var sent state.Report
 	var at time.Time
 	failures := 0
@@ -106,6 +103,7 @@ func (a *Agent) reporting(ctx context.Context) {
 		}
 		a.mu.Lock()
 		r := a.report(a.c.Now())
+		idle := a.idle()
 		a.mu.Unlock()
 		since := time.Since(at)
 		beat := since >= a.c.Heartbeat
@@ -113,7 +111,7 @@ func (a *Agent) reporting(ctx context.Context) {
 		switch difference(sent, r) {
 		case nothing:
 			if !beat {
-				timer.Reset(wait)
+				timer.Reset(min(wait, idle))
 				continue
 			}
 		case wording:
@@ -123,7 +121,7 @@ func (a *Agent) reporting(ctx context.Context) {
 			}
 		}
 		if r.Commit == "" && r.Problem == "" {
-			timer.Reset(a.c.Heartbeat)
+			timer.Reset(idle)
 			continue // the first pass is not over
 		}
 		start := time.Now()
@@ -140,8 +138,19 @@ func (a *Agent) reporting(ctx context.Context) {
 		}
 		sent, at, failures = r, time.Now(), 0
 		a.emit(Event{Type: EventReported, Commit: r.Commit, Took: time.Since(start)})
-		timer.Reset(a.c.Heartbeat)
+		timer.Reset(idle)
 	}
+}
+
+// idle returns how long nothing needs to be said unless something happens. a.mu
+// is held.
+func (a *Agent) idle() time.Duration {
+	for _, w := range a.watches {
+		if w.broken != nil {
+			return min(a.c.Heartbeat, brokenPatience+time.Second)
+		}
+	}
+	return a.c.Heartbeat
 }
 
 // How two reports differ.

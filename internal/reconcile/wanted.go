@@ -21,15 +21,14 @@ type App struct {
 }
 
 // Wanted is an object as Git has it, ready to be applied. It is not changed
-// once it was made, except that Kind is filled in when a definition of the
-// same commit comes to be served.
+// once it was made.
 type Wanted struct {
 	ID           manifest.ID // with the namespace it will have
 	App          string
-	Version      string // of the API
-	Kind         kube.Kind
-	Body         []byte // JSON, with our labels
-	Hash         string // of Body
+	Version      string    // of the API
+	Kind         kube.Kind // without Resource when only Git defines it so far
+	Body         []byte    // JSON, with our labels
+	Hash         string    // of Body
 	Stage, Wave  int
 	Prune        string // what AnnotationPrune says
 	Force        bool   // AnnotationForce

@@ -87,11 +87,11 @@ func (a *Agent) apply(ctx context.Context, w *Wanted, e Entry, live Live) (kube.
 	}
 	// Others keep their share of our fields, and a field that goes from Git
 	// would stay. That they have it is no reason not to go on.
-	if took, err := a.c.API.TakeOver(ctx, t, takeable, a.manager); err != nil || !took {
-		return res, nil
+	if took, err := a.c.API.TakeOver(ctx, t, takeable, a.manager); took && err == nil {
+		opts.Force = true
+		return a.c.API.Apply(ctx, t, body, opts)
 	}
-	opts.Force = true
-	return a.c.API.Apply(ctx, t, body, opts)
+	return res, nil
 }
 
 // target resolves the kind of w again when it was not served at first.
