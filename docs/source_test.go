@@ -88,7 +88,7 @@ func (src *source) enter(fsys fs.FS, name string) error {
 	if base == "testdata" || base == "bin" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
 		return fs.SkipDir
 	}
-	if _, err := fs.Stat(fsys, path.Join(name, "go.mod")); err != nil {
+	if !isModule(fsys, name) {
 		return nil
 	}
 	// A module in a module is another module, and there may be one more below.
@@ -102,6 +102,11 @@ func (src *source) enter(fsys fs.FS, name string) error {
 		return err
 	}
 	return fs.SkipDir
+}
+
+func isModule(fsys fs.FS, dir string) bool {
+	_, err := fs.Stat(fsys, path.Join(dir, "go.mod"))
+	return err == nil
 }
 
 // code returns the files that end up in a binary: no tests.
