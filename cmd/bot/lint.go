@@ -20,6 +20,7 @@ type finding struct {
 	Reason  string `json:"reason"`
 	Hint    string `json:"hint,omitempty"`
 	Warning bool   `json:"warning,omitempty"`
+	text    string
 }
 
 func lintCommand(s std) *cobra.Command {
@@ -51,9 +52,20 @@ func lintCommand(s std) *cobra.Command {
 func findings(problems []policy.Problem) []finding {
 	out := make([]finding, 0, len(problems))
 	for _, p := range problems {
-		out = append(out, finding{p.Path, p.Line, p.Column, p.Object, p.Reason, p.Hint, p.Warning})
+		out = append(out, finding{p.Path, p.Line, p.Column, p.Object, p.Reason, p.Hint, p.Warning, p.String()})
 	}
 	return out
+}
+
+// printFindings prints one line per finding.
+func printFindings(w io.Writer, list []finding) {
+	for _, f := range list {
+		kind := "error"
+		if f.Warning {
+			kind = "warning"
+		}
+		fmt.Fprintf(w, "%s: %s\n", kind, f.text)
+	}
 }
 
 func printProblems(s std, o output, problems []policy.Problem) error {
@@ -63,14 +75,9 @@ func printProblems(s std, o output, problems []policy.Problem) error {
 			bad++
 		}
 	}
-	err := o.print(s.out, findings(problems), func(w io.Writer) {
-		for _, p := range problems {
-			kind := "error"
-			if p.Warning {
-				kind = "warning"
-			}
-			fmt.Fprintf(w, "%s: %s\n", kind, p)
-		}
+	list := findings(problems)
+	err := o.print(s.out, list, func(w io.Writer) {
+		printFindings(w, list)
 		if len(problems) == 0 {
 			fmt.Fprintln(w, "no problems")
 		}

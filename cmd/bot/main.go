@@ -111,6 +111,7 @@ through the next ones, and keeps each cluster equal to its directory.
 			}
 			return nil
 		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(demoCommand(s), runCommand(s), agentCommand(s), planCommand(s), selectCommand(s), setCommand(s),

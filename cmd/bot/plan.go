@@ -199,7 +199,5 @@ func printPlan(w io.Writer, v planned, wide bool) {
 			}
 		}
 	}
-	for _, p := range v.Problems {
-		fmt.Fprintf(w, "problem %s:%d: %s; %s\n", p.Path, p.Line, p.Reason, p.Hint)
-	}
+	printFindings(w, v.Problems)
 }

@@ -208,9 +208,7 @@ func printStatus(w io.Writer, v statusView, wide bool) {
 		}
 	}
 	table(w, rows)
-	for _, p := range v.Problems {
-		fmt.Fprintf(w, "problem: %s:%d: %s\n", p.Path, p.Line, p.Reason)
-	}
+	printFindings(w, v.Problems)
 }
 
 func pullCell(p *pullStatus) string {

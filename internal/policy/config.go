@@ -42,8 +42,16 @@ type Problem struct {
 }
 
 // String is "policies/web.yaml:7:5: unknown key \"rnage\"; did you mean \"range\"?".
+// A line or column that is not known is left out.
 func (p Problem) String() string {
-	s := fmt.Sprintf("%s:%d:%d: %s", p.Path, p.Line, p.Column, p.Reason)
+	place := p.Path
+	if p.Line > 0 {
+		place += fmt.Sprintf(":%d", p.Line)
+		if p.Column > 0 {
+			place += fmt.Sprintf(":%d", p.Column)
+		}
+	}
+	s := place + ": " + p.Reason
 	if p.Hint != "" {
 		s += "; " + p.Hint
 	}
