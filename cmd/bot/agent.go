@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,6 +26,7 @@ type agentFlags struct {
 	namespace           string
 	poll                time.Duration
 	wait                time.Duration
+	allowRewind         bool
 }
 
 func agentCommand(s std) *cobra.Command {
@@ -63,8 +66,27 @@ func agentCommand(s std) *cobra.Command {
 	f.StringVar(&a.namespace, "namespace", reconcile.DefaultNamespace, "where the inventory lives in the cluster")
 	f.DurationVar(&a.poll, "poll", reconcile.DefaultPoll, "how often the repository is looked at")
 	f.DurationVar(&a.wait, "wait", reconcile.DefaultWait, "with --once: how long to wait for health; negative: not at all")
+	f.BoolVar(&a.allowRewind, "allow-rewind", false, "follow the branch also to a commit that does not descend from the last one applied")
 	f.BoolVar(&once, "once", false, "make one pass and exit; 1 when an app is not healthy")
 	return cmd
+}
+
+// kubeconfig is the flag, else $KUBECONFIG, else ~/.kube/config when there is
+// one, else "": the service account of the pod.
+func kubeconfig(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	if env := os.Getenv("KUBECONFIG"); env != "" {
+		return env
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		path := filepath.Join(home, ".kube", "config")
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
 }
 
 // agentSummary prints the report of one pass.
@@ -95,16 +117,11 @@ func (a agentFlags) open(ctx context.Context, logger *slog.Logger, onEvent func(
 	if a.cluster == "" {
 		a.cluster = a.env
 	}
-	client, err := kube.Open(kube.Config{Kubeconfig: a.kubeconfig, Context: a.context})
+	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(a.kubeconfig), Context: a.context})
 	if err != nil {
 		return nil, nil, err
 	}
-	// A cache of its own: a bot and agents on one machine do not wait for each other.
-	conn := a.conn
-	if conn.cache, err = cacheDir(conn.cache); err != nil {
-		return nil, nil, err
-	}
-	repo, err := conn.openRepo(ctx, logger)
+	repo, err := a.conn.openRepo(ctx, logger)
 	if err != nil {
 		client.Close()
 		return nil, nil, err
@@ -118,7 +135,7 @@ func (a agentFlags) open(ctx context.Context, logger *slog.Logger, onEvent func(
 		Source: repo, API: client, Renderer: manifest.NewRenderer(manifest.Limits{}),
 		Report:   func(ctx context.Context, r state.Report) error { return state.PutReport(ctx, repo, r) },
 		Previous: func(ctx context.Context) (state.Report, bool) { return previous(ctx, repo, a.env, a.cluster) },
-		Now:      now, Poll: a.poll, Wait: a.wait, Namespace: a.namespace, Logger: logger, OnEvent: onEvent,
+		Now:      now, Poll: a.poll, Wait: a.wait, AllowRewind: a.allowRewind, Namespace: a.namespace, Logger: logger, OnEvent: onEvent,
 	})
 	if err != nil {
 		closeAll()

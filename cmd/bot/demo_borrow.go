@@ -17,29 +17,36 @@ var demoNamespaces = [...]string{"web", "api", reconcile.DefaultNamespace}
 // would overwrite, and that what it creates is deleted at the end.
 func (w *world) borrow(ctx context.Context, tell *teller) error {
 	for _, env := range demoEnvs {
-		flags := w.clusters[env]
-		client, err := kube.Open(kube.Config{Kubeconfig: flags.kubeconfig, Context: flags.context})
-		if err != nil {
+		if err := mayBorrow(ctx, w.clusters[env]); err != nil {
 			return err
-		}
-		defer client.Close()
-		for _, name := range demoNamespaces {
-			t, err := namespace(ctx, client, name)
-			if err != nil {
-				return err
-			}
-			switch _, err := client.GetMeta(ctx, t); {
-			case err == nil:
-				return fmt.Errorf("context %s has a namespace %s already; the demo only borrows clusters where it can create and delete it", flags.context, name)
-			case !errors.Is(err, kube.ErrNotFound):
-				return err
-			}
 		}
 	}
 	for _, env := range demoEnvs {
 		flags := w.clusters[env]
 		w.undo = append(w.undo, func(ctx context.Context) error { return giveBack(ctx, flags) })
 		tell.say("%s is the cluster of context %s; the demo creates the namespaces web, api and %s there and deletes them at the end", env, flags.context, reconcile.DefaultNamespace)
+	}
+	return nil
+}
+
+// mayBorrow refuses a cluster that has a namespace which the demo would use.
+func mayBorrow(ctx context.Context, flags agentFlags) error {
+	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(flags.kubeconfig), Context: flags.context})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for _, name := range demoNamespaces {
+		t, err := namespace(ctx, client, name)
+		if err != nil {
+			return err
+		}
+		switch _, err := client.GetMeta(ctx, t); {
+		case err == nil:
+			return fmt.Errorf("context %s has a namespace %s already; the demo only borrows clusters where it can create and delete it", flags.context, name)
+		case !errors.Is(err, kube.ErrNotFound):
+			return err
+		}
 	}
 	return nil
 }
@@ -52,7 +59,7 @@ func namespace(ctx context.Context, c *kube.Client, name string) (kube.Target, e
 // giveBack deletes what the demo created in a borrowed cluster and waits until
 // it is gone.
 func giveBack(ctx context.Context, flags agentFlags) error {
-	client, err := kube.Open(kube.Config{Kubeconfig: flags.kubeconfig, Context: flags.context})
+	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(flags.kubeconfig), Context: flags.context})
 	if err != nil {
 		return err
 	}

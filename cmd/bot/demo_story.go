@@ -160,7 +160,7 @@ func (w *world) chapterProd(ctx context.Context, tell *teller, sum *summary, kee
 
 func (w *world) chapterDrift(ctx context.Context, tell *teller, sum *summary) error {
 	flags := w.clusters["prod"]
-	client, err := kube.Open(kube.Config{Kubeconfig: flags.kubeconfig, Context: flags.context})
+	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(flags.kubeconfig), Context: flags.context})
 	if err != nil {
 		return err
 	}
@@ -207,12 +207,19 @@ func (w *world) chapterBroken(ctx context.Context, tell *teller, sum *summary) e
 		return err
 	}
 	tell.say("shop/web:1.2.0 is pushed; its pods will never become ready")
-	_, err := w.wait(ctx, "dev reports 1.2.0 as failing", func(v statusView) bool {
+	v, err := w.wait(ctx, "dev reports 1.2.0 as failing", func(v statusView) bool {
 		a := find(v, "dev", "web")
-		return a.Version == "1.2.0" && len(a.Clusters) == 1 && a.Clusters[0].Current && len(a.Clusters[0].Failing) > 0
+		return runs(v, "dev", "web", "1.2.0") || a.Version == "1.2.0" && len(a.Clusters) == 1 && a.Clusters[0].Current && len(a.Clusters[0].Failing) > 0
 	})
 	if err != nil {
 		return err
+	}
+	if runs(v, "dev", "web", "1.2.0") {
+		if w.planes != nil {
+			return errors.New("dev runs 1.2.0 in health, which was to fail")
+		}
+		tell.say("the nodes of the borrowed clusters make every pod ready: 1.2.0 is healthy in dev and travels on, so this is the end")
+		return nil
 	}
 	tell.say("dev: the agent applied it and reports that it is not healthy")
 	if !sleep(ctx, stays) {
@@ -222,7 +229,7 @@ func (w *world) chapterBroken(ctx context.Context, tell *teller, sum *summary) e
 	if err != nil {
 		return err
 	}
-	v := describeStatus(sit)
+	v = describeStatus(sit)
 	for _, env := range []string{"staging", "prod"} {
 		if a := find(v, env, "web"); a.Version != "1.1.0" || a.Pull != nil {
 			return fmt.Errorf("%s should have stayed at 1.1.0 without a pull request, but holds %s", env, a.Version)

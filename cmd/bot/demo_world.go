@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -20,9 +18,6 @@ import (
 	"towpath.dev/towpath/test/controlplane"
 	"towpath.dev/towpath/test/ociregistry"
 )
-
-// exampleHost is the registry that examples/shop names.
-const exampleHost = "registry.example"
 
 // How often the demo's bot and agents look at the repository.
 const demoPoll = 500 * time.Millisecond
@@ -94,21 +89,9 @@ func (w *world) seed(ctx context.Context) error {
 	if err := gitrepo.InitBare(w.repo, "main"); err != nil {
 		return err
 	}
-	sub, err := fs.Sub(examples.FS, "shop")
+	files, err := examples.Shop(w.registry.Host())
 	if err != nil {
 		return err
-	}
-	files := map[string][]byte{}
-	err = fs.WalkDir(sub, ".", func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(sub, p)
-		files[p] = bytes.ReplaceAll(data, []byte(exampleHost), []byte(w.registry.Host()))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("read examples/shop: %w", err)
 	}
 	w.git, err = w.conn.openRepo(ctx, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -51,7 +51,7 @@ func selectCommand(s std) *cobra.Command {
 			if c.Rejected == nil {
 				c.Rejected = []policy.Rejected{}
 			}
-			v := selection(selection{c.Policy, c.Current, c.Selected, c.Changed, c.Reason, c.Rejected})
+			v := selection{c.Policy, c.Current, c.Selected, c.Changed, c.Reason, c.Rejected}
 			return o.print(s.out, v, func(w io.Writer) { printSelection(w, v) })
 		})
 	f := cmd.Flags()

@@ -93,25 +93,14 @@ func (l *line) newBot(r *gitrepo.Repo) *promote.Bot {
 // seed commits examples/shop with the address of the registry.
 func (l *line) seed(change func(path string, data []byte) []byte) {
 	l.t.Helper()
-	sub, err := fs.Sub(examples.FS, "shop")
+	files, err := examples.Shop(l.reg.Host())
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	files := map[string][]byte{}
-	err = fs.WalkDir(sub, ".", func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		data, err := fs.ReadFile(sub, p)
-		data = bytes.ReplaceAll(data, []byte("registry.example"), []byte(l.reg.Host()))
+	for p, data := range files {
 		if change != nil {
-			data = change(p, data)
+			files[p] = change(p, data)
 		}
-		files[p] = data
-		return err
-	})
-	if err != nil {
-		l.t.Fatal(err)
 	}
 	c, err := l.git.Commit(l.t.Context(), gitrepo.Change{Files: files, Message: "shop\n"})
 	if err != nil {

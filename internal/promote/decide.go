@@ -50,8 +50,8 @@ type Judged struct {
 }
 
 // Idle reports whether the plan changes nothing (statuses and comments aside).
-func (p Plan) Idle() bool {
-	return len(p.Push)+len(p.Close)+len(p.Propose) == 0 && !slices.ContainsFunc(p.Judged, func(j Judged) bool { return j.Verdict.Act == ActMerge })
+func (plan Plan) Idle() bool {
+	return len(plan.Push)+len(plan.Close)+len(plan.Propose) == 0 && !slices.ContainsFunc(plan.Judged, func(j Judged) bool { return j.Verdict.Act == ActMerge })
 }
 
 // Decide turns a situation into a plan. Pure.

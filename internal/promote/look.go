@@ -10,7 +10,6 @@ import (
 
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/policy"
-	"towpath.dev/towpath/internal/pr"
 )
 
 // Look loads the situation: one fetch, one listing per image that is due, one
@@ -153,16 +152,6 @@ func (b *Bot) branchHead(hash string) (BranchHead, error) {
 		h.Before[p], _ = parent.Hash(p)
 	}
 	return h, nil
-}
-
-// openPull returns the open pull request of a branch.
-func (s Situation) openPull(branch string) (pr.Pull, bool) {
-	for _, p := range s.Pulls {
-		if p.Open && p.Branch == branch {
-			return p, true
-		}
-	}
-	return pr.Pull{}, false
 }
 
 func sortProblems(ps []policy.Problem) {
