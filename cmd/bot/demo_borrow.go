@@ -64,21 +64,25 @@ func giveBack(ctx context.Context, flags agentFlags) error {
 		return err
 	}
 	defer client.Close()
+	var gone []kube.Target
 	for _, name := range demoNamespaces {
 		t, err := namespace(ctx, client, name)
 		if err != nil {
 			return err
 		}
 		m, err := client.GetMeta(ctx, t)
-		if errors.Is(err, kube.ErrNotFound) {
-			continue
-		}
 		if err == nil {
 			err = client.Delete(ctx, t, kube.DeleteOptions{UID: m.UID})
 		}
-		if err != nil && !errors.Is(err, kube.ErrNotFound) {
+		switch {
+		case errors.Is(err, kube.ErrNotFound):
+		case err != nil:
 			return err
+		default:
+			gone = append(gone, t)
 		}
+	}
+	for _, t := range gone {
 		if err := untilGone(ctx, client, t); err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"towpath.dev/towpath/examples"
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/promote"
@@ -185,7 +187,7 @@ func (w *world) log(name string) (*slog.Logger, error) {
 }
 
 // cleanTimeout bounds how long a borrowed cluster is cleaned.
-const cleanTimeout = 30 * time.Second
+const cleanTimeout = 2 * time.Minute
 
 // close stops and removes everything, in the opposite order.
 func (w *world) close() error {
@@ -196,9 +198,11 @@ func (w *world) close() error {
 	w.wg.Wait()
 	ctx, stop := context.WithTimeout(context.Background(), cleanTimeout)
 	defer stop()
+	var undone errgroup.Group
 	for _, undo := range w.undo {
-		errs = append(errs, undo(ctx))
+		undone.Go(func() error { return undo(ctx) })
 	}
+	errs = append(errs, undone.Wait())
 	if w.planes != nil {
 		errs = append(errs, w.planes.Stop())
 	}

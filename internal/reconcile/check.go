@@ -141,7 +141,11 @@ func (a *Agent) looked(ctx context.Context, w *Wanted, obj kube.Object) {
 	o.setHealth(h)
 	if h.condition != current {
 		o.checks++
-		a.checks.put(w.ID, min(checkAgain<<min(max(o.checks-8, 0), 8), checkMost))
+		next := min(checkAgain<<min(max(o.checks-8, 0), 8), checkMost)
+		if rolling := time.Since(o.rolling); h.condition == inProgress && rolling <= podsAfter {
+			next = min(next, podsAfter-rolling+checkSoon) // its pods can be asked then
+		}
+		a.checks.put(w.ID, next)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // Pauses of reporting.
 const (
 	reportDebounce = 100 * time.Millisecond // collects what changes together
-	reportWording  = 5 * time.Second        // between reports that differ in wording only
+	reportWording  = 2 * time.Second        // between reports that differ in wording only
 	reportRetry    = time.Second            // after a failure, doubled …
 	reportMaxRetry = time.Minute            // … up to this
 	brokenPatience = time.Minute            // a watch may fail so long before its objects are unknown
