@@ -77,7 +77,8 @@ func TestRenderGolden(t *testing.T) {
 				t.Errorf("a second time is different:\n%s\n%s", got, again)
 			}
 			if *update {
-				a.Files = append(kept, txtar.File{Name: "want", Data: []byte(got)})
+				kept = append(kept, txtar.File{Name: "want", Data: []byte(got)})
+				a.Files = kept
 				if err := os.WriteFile(name, txtar.Format(a), 0o666); err != nil {
 					t.Fatal(err)
 				}

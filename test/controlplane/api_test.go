@@ -46,7 +46,8 @@ func (a *api) get(path string) (object, error) {
 	if err != nil {
 		return o, err
 	}
-	return o, json.Unmarshal(raw, &o)
+	err = json.Unmarshal(raw, &o)
+	return o, err
 }
 
 type object struct {

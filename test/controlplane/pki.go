@@ -86,7 +86,10 @@ func makePKI(dir string) (*pki, error) {
 		tokenFile:             filepath.Join(dir, "tokens.csv"),
 	}
 	p.pool.AppendCertsFromPEM(p.caPEM)
-	return p, p.write(leafDER, key, saKey)
+	if err := p.write(leafDER, key, saKey); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func (p *pki) write(leafDER []byte, key, saKey *ecdsa.PrivateKey) error {
