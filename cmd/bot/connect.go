@@ -161,7 +161,8 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg promote
 		return promote.Situation{}, err
 	}
 	defer repo.Close()
-	bot, err := c.newBot(repo, reg, logger, unauthenticated)
+	// What the bot would log is in what the command prints.
+	bot, err := c.newBot(repo, reg, slog.New(slog.DiscardHandler), unauthenticated)
 	if err != nil {
 		return promote.Situation{}, err
 	}
