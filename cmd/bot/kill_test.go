@@ -234,7 +234,7 @@ func (k *killStory) until(ctx context.Context, what string, ok func(statusView) 
 func (k *killStory) approve(ctx context.Context) {
 	k.t.Helper()
 	forge := local.New(local.Config{Git: k.git, User: "alice"})
-	pull, err := findPull(ctx, forge, "main", "prod/web")
+	pull, err := findPull(ctx, forge, "main", "prod/web", false)
 	if err != nil {
 		k.t.Fatal(err)
 	}

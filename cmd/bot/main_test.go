@@ -26,8 +26,9 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", RequireExplicitExec: true,
+		Dir: "testdata/script", RequireExplicitExec: true, Cmds: scriptCommands(),
 		Setup: func(e *testscript.Env) error {
+			e.Values[registryKey{}] = &registryHolder{}
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TOWPATH_CACHE", filepath.Join(e.WorkDir, ".cache"))

@@ -18,8 +18,9 @@ import (
 
 // person is somebody who acts on a pull request of the local forge.
 type person struct {
-	conn connection
-	name string
+	conn      connection
+	name      string
+	closedToo bool // pull requests that were closed unmerged are meant, too
 }
 
 func (p *person) flags(cmd *cobra.Command) {
@@ -52,15 +53,15 @@ func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forg
 	if err != nil {
 		return err
 	}
-	pull, err := findPull(ctx, forge, p.conn.branch, arg)
+	pull, err := findPull(ctx, forge, p.conn.branch, arg, p.closedToo)
 	if err != nil {
 		return err
 	}
 	return do(forge, pull)
 }
 
-// findPull finds an open pull request by its number or by ENV/APP.
-func findPull(ctx context.Context, forge *local.Forge, base, arg string) (pr.Pull, error) {
+// findPull finds a pull request by its number or by ENV/APP.
+func findPull(ctx context.Context, forge *local.Forge, base, arg string, closedToo bool) (pr.Pull, error) {
 	pulls, err := forge.List(ctx, base)
 	if err != nil {
 		return pr.Pull{}, err
@@ -70,12 +71,15 @@ func findPull(ctx context.Context, forge *local.Forge, base, arg string) (pr.Pul
 	if err != nil && !isKey {
 		return pr.Pull{}, usagef("%q is neither the number of a pull request nor ENV/APP; see towpath status", arg)
 	}
-	for _, p := range pulls {
+	for _, p := range pulls { // newest first, and an open one is the newest of its branch
+		if (err != nil || p.Number != number) && (err == nil || p.Branch != promote.BranchOf(env, app)) {
+			continue
+		}
 		switch {
-		case err == nil && p.Number == number && !p.Open:
-			return p, fmt.Errorf("pull request #%d is closed; towpath status shows the open ones", number)
-		case p.Open && (err == nil && p.Number == number || err != nil && p.Branch == promote.BranchOf(env, app)):
+		case p.Open || closedToo && !p.Merged:
 			return p, nil
+		case err == nil:
+			return p, fmt.Errorf("pull request #%d is closed; towpath status shows the open ones", number)
 		}
 	}
 	return pr.Pull{}, fmt.Errorf("there is no open pull request %s; towpath status shows the open ones", arg)
@@ -138,11 +142,18 @@ func holdCommand(s std) *cobra.Command {
 
 func releaseCommand(s std) *cobra.Command {
 	var p person
-	cmd := command("release NUMBER|ENV/APP", "let a held pull request go on",
-		"Takes the label "+pr.LabelHold+" off a pull request.",
-		"  towpath release 2", cobra.ExactArgs(1),
+	cmd := command("release NUMBER|ENV/APP", "let a held or rejected pull request go on",
+		"Takes the label "+pr.LabelHold+" off an open pull request. Gives a rejected one the label\n"+pr.LabelRetry+", so that the same is proposed again.",
+		"  towpath release prod/web\n  towpath release 2", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
+			p.closedToo = true
 			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+				if !pull.Open {
+					if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelRetry, true); err != nil {
+						return err
+					}
+					return say(s.out, "released #%d: the same may be proposed again", pull.Number)
+				}
 				if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelHold, false); err != nil {
 					return err
 				}

@@ -36,11 +36,21 @@ type want struct {
 // policies use it, and selects for every app of every entry environment.
 func (b *Bot) choose(ctx context.Context, s *Situation, cfg policy.Config) {
 	wants := wanted(*s, cfg)
+	b.forget(wants)
 	b.list(ctx, s.Now, wants)
 	for _, w := range wants {
 		l := b.lists[w.pol.Image.Canonical()]
 		s.Listings[w.pol.Image.Canonical()] = l.Listing
 		s.Choices = append(s.Choices, b.chooseOne(ctx, w, l))
+	}
+}
+
+// forget drops listings of images that nothing asks for any more.
+func (b *Bot) forget(wants []want) {
+	for key := range b.lists {
+		if !slices.ContainsFunc(wants, func(w want) bool { return w.pol.Image.Canonical() == key }) {
+			delete(b.lists, key)
+		}
 	}
 }
 

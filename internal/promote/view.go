@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/manifest"
 	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
@@ -138,11 +139,13 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 			}
 			for _, m := range a.Markers {
 				used[m.Policy] = true
-				if _, ok := cfg.Policy(m.Policy); !ok {
-					out = append(out, policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker",
-						Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
-						Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)})
+				if pol, ok := cfg.Policy(m.Policy); ok {
+					out = append(out, otherImage(m, pol)...)
+					continue
 				}
+				out = append(out, policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker",
+					Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
+					Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)})
 			}
 		}
 	}
@@ -155,4 +158,27 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 	}
 	sortProblems(out)
 	return out
+}
+
+// otherImage warns of a marker whose value is of another image than its
+// policy's: the next update would replace one image by the other.
+func otherImage(m patch.Marker, p policy.Policy) []policy.Problem {
+	var have image.Repo
+	var err error
+	switch m.Part {
+	case patch.PartRef:
+		var ref image.Ref
+		ref, err = image.ParseRef(m.Value)
+		have = ref.Repo
+	case patch.PartName:
+		have, err = image.ParseRepo(m.Value)
+	default:
+		return nil
+	}
+	if err != nil || have.Canonical() == p.Image.Canonical() {
+		return nil
+	}
+	return []policy.Problem{{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Warning: true,
+		Reason: fmt.Sprintf("the value is of image %s, but policy %q is about %s", have, p.Name, p.Image),
+		Hint:   "the next update replaces the one by the other; correct the marker if that is not meant"}}
 }
