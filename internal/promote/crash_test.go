@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/pr"
@@ -98,25 +99,33 @@ func (l *line) mortal(f *fate) {
 func (l *line) story(f *fate) {
 	l.t.Helper()
 	l.mortal(f)
-	for step := range 16 {
-		switch step {
-		case 1:
-			l.push("1.1.0")
-		case 6:
-			l.push("1.2.0")
-		case 11:
-			l.approveAll()
-		}
+	l.live(f)
+	l.push("1.1.0")
+	l.live(f)
+	l.push("1.2.0")
+	l.live(f)
+	l.approveAll()
+	l.live(f)
+}
+
+// live ticks until nothing moves any more.
+func (l *line) live(f *fate) {
+	l.t.Helper()
+	for range 20 {
 		l.reportGreen()
-		l.now = l.now.Add(5e9)
-		if _, err := l.bot.Tick(l.t.Context()); err != nil && !f.dead {
+		l.now = l.now.Add(time.Second)
+		out, err := l.bot.Tick(l.t.Context())
+		switch {
+		case f.dead:
+			*f = fate{}
+			l.mortal(f)
+		case err != nil:
 			l.t.Fatal(err)
-		}
-		if f.dead {
-			l.mortal(&fate{})
-			f.dead = false
+		case !out.Changed():
+			return
 		}
 	}
+	l.t.Fatal("never comes to rest")
 }
 
 func (l *line) push(tag string) {
