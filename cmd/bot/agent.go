@@ -72,21 +72,37 @@ func agentCommand(s std) *cobra.Command {
 }
 
 // kubeconfig is the flag, else $KUBECONFIG, else ~/.kube/config when there is
-// one, else "": the service account of the pod.
-func kubeconfig(flag string) string {
+// one, else "": the service account of the pod we are in.
+func kubeconfig(flag string) (string, error) {
 	if flag != "" {
-		return flag
+		if _, err := os.Stat(flag); err != nil {
+			return "", usagef("--kubeconfig: %w", err)
+		}
+		return flag, nil
 	}
 	if env := os.Getenv("KUBECONFIG"); env != "" {
-		return env
+		return env, nil
 	}
+	path := ""
 	if home, err := os.UserHomeDir(); err == nil {
-		path := filepath.Join(home, ".kube", "config")
+		path = filepath.Join(home, ".kube", "config")
 		if _, err := os.Stat(path); err == nil {
-			return path
+			return path, nil
 		}
 	}
-	return ""
+	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return "", usagef("no cluster: this is no pod, and there is no %s; give --kubeconfig or set KUBECONFIG", path)
+	}
+	return "", nil
+}
+
+// openCluster connects to the cluster that the flags name.
+func (a agentFlags) openCluster() (*kube.Client, error) {
+	path, err := kubeconfig(a.kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	return kube.Open(kube.Config{Kubeconfig: path, Context: a.context})
 }
 
 // agentSummary prints the report of one pass.
@@ -117,7 +133,7 @@ func (a agentFlags) open(ctx context.Context, logger *slog.Logger, onEvent func(
 	if a.cluster == "" {
 		a.cluster = a.env
 	}
-	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(a.kubeconfig), Context: a.context})
+	client, err := a.openCluster()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -31,7 +31,7 @@ type connection struct {
 
 func (c *connection) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&c.repo, "repo", os.Getenv("TOWPATH_REPO"), "URL of the config repository: path, https://, ssh:// (default $TOWPATH_REPO, else the origin of the clone you stand in)")
+	f.StringVar(&c.repo, "repo", "", "URL of the config repository: path, https://, ssh:// (default $TOWPATH_REPO, else the origin of the clone you stand in)")
 	f.StringVar(&c.branch, "branch", "main", "base branch with policies/ and environments")
 	f.StringVar(&c.cache, "cache", "", "folder for caches, deletable at any time (default $TOWPATH_CACHE, else the user's cache folder)")
 	f.StringVar(&c.auth.UsernameFile, "username-file", "", "file with the user name for http(s)")
@@ -70,14 +70,28 @@ func cacheDir(flag string) (string, error) {
 	return filepath.Join(dir, "towpath"), nil
 }
 
-// openRepo opens the cached clone of the config repository.
-func (c *connection) openRepo(ctx context.Context, logger *slog.Logger) (*gitrepo.Repo, error) {
+// check finds the config repository's URL and refuses what no waiting mends.
+func (c *connection) check() error {
+	if c.forge != "" && c.forge != "local" {
+		return usagef("--forge %s: this version knows local", c.forge)
+	}
+	if c.repo == "" {
+		c.repo = os.Getenv("TOWPATH_REPO") // not the flag's default: help prints those, and a URL may hold a password
+	}
 	if c.repo == "" {
 		origin, err := gitrepo.Origin(".")
 		if err != nil {
-			return nil, usagef("no config repository: give --repo, set TOWPATH_REPO, or stand in a clone of it")
+			return usagef("no config repository: give --repo, set TOWPATH_REPO, or stand in a clone of it")
 		}
 		c.repo = origin
+	}
+	return nil
+}
+
+// openRepo opens the cached clone of the config repository.
+func (c *connection) openRepo(ctx context.Context, logger *slog.Logger) (*gitrepo.Repo, error) {
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	dir, err := cacheDir(c.cache)
 	if err != nil {
@@ -90,11 +104,8 @@ func (c *connection) openRepo(ctx context.Context, logger *slog.Logger) (*gitrep
 }
 
 // forgeFor returns the forge as seen by user.
-func (c *connection) forgeFor(repo *gitrepo.Repo, user string) (*local.Forge, error) {
-	if c.forge != "local" {
-		return nil, usagef("--forge %s: this version knows local", c.forge)
-	}
-	return local.New(local.Config{Git: repo, User: user}), nil
+func forgeFor(repo *gitrepo.Repo, user string, logger *slog.Logger) *local.Forge {
+	return local.New(local.Config{Git: repo, User: user, Logger: logger})
 }
 
 // botUser is the bot's name at the local forge.
@@ -126,10 +137,7 @@ func (r *registryFlags) client() *registry.Client {
 
 // newBot wires a bot. reg may be nil: then no registry is asked.
 func (c *connection) newBot(repo *gitrepo.Repo, reg promote.Registry, logger *slog.Logger, unauthenticated bool) (*promote.Bot, error) {
-	forge, err := c.forgeFor(repo, botUser)
-	if err != nil {
-		return nil, err
-	}
+	forge := forgeFor(repo, botUser, logger)
 	return promote.New(promote.Config{
 		Git: repo, Registry: reg, Forge: forge, Branch: c.branch, User: botUser, Logger: logger, Now: now, Due: due,
 		Author:               repo.Author(),

@@ -75,6 +75,10 @@ func (d demoFlags) run(ctx context.Context, s std) (err error) {
 	if err == nil && d.keep {
 		w.lookAround(tell)
 		<-ctx.Done()
+		tell.say("stopped; everything is being removed")
+	}
+	if err == nil && !d.keep {
+		tell.say("the end; everything is being removed (make demo KEEP=1 waits for your approval and keeps all running)")
 	}
 	if errors.Is(err, context.Canceled) {
 		tell.say("stopped; everything is being removed")

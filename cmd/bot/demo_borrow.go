@@ -31,7 +31,7 @@ func (w *world) borrow(ctx context.Context, tell *teller) error {
 
 // mayBorrow refuses a cluster that has a namespace which the demo would use.
 func mayBorrow(ctx context.Context, flags agentFlags) error {
-	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(flags.kubeconfig), Context: flags.context})
+	client, err := flags.openCluster()
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func namespace(ctx context.Context, c *kube.Client, name string) (kube.Target, e
 // giveBack deletes what the demo created in a borrowed cluster and waits until
 // it is gone.
 func giveBack(ctx context.Context, flags agentFlags) error {
-	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(flags.kubeconfig), Context: flags.context})
+	client, err := flags.openCluster()
 	if err != nil {
 		return err
 	}

@@ -120,9 +120,8 @@ func (w *world) chapterProd(ctx context.Context, tell *teller, sum *summary, kee
 	if err != nil {
 		return err
 	}
-	text, _, _ := strings.Cut(pull.Body, "<!-- towpath")
 	tell.say("prod: pull request #%d is open and waits for a person; its text:", number)
-	tell.show("# " + pull.Title + "\n\n" + text)
+	tell.show("# " + pull.Title + "\n\n" + pr.WithoutBlock(pull.Body))
 	var status bytes.Buffer
 	printStatus(&status, v, false)
 	tell.say("towpath status:")
@@ -130,7 +129,7 @@ func (w *world) chapterProd(ctx context.Context, tell *teller, sum *summary, kee
 	begin := now()
 	if keep {
 		tell.say("prod: waiting for you; in another terminal type:")
-		tell.show(fmt.Sprintf("towpath approve prod/web --repo %s", w.repo))
+		tell.show(fmt.Sprintf("%s approve prod/web --repo %s", self(), w.repo))
 	} else {
 		if err := forge.Review(ctx, number, pr.Review{User: "you", State: pr.Approved, Commit: pull.Head, At: now()}); err != nil {
 			return err
@@ -157,7 +156,7 @@ func (w *world) chapterProd(ctx context.Context, tell *teller, sum *summary, kee
 
 func (w *world) chapterDrift(ctx context.Context, tell *teller, sum *summary) error {
 	flags := w.clusters["prod"]
-	client, err := kube.Open(kube.Config{Kubeconfig: kubeconfig(flags.kubeconfig), Context: flags.context})
+	client, err := flags.openCluster()
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func TestTheDemoInBorrowedClustersWithAPersonsApproval(t *testing.T) {
 		done <- run(demo, []string{"demo", "--keep", "--contexts", "dev,staging,prod"}, std{in: strings.NewReader(""), out: &out, err: &errs})
 		cancel() // nothing more is printed
 	}()
-	args := strings.Fields(out.until(ctx, t, `\| towpath (approve prod/web --repo \S+)`)[1])
+	args := strings.Fields(out.until(ctx, t, `\| \S+ (approve prod/web --repo \S+)`)[1])
 	var said bytes.Buffer
 	if code := run(ctx, append(args, "--as", "alice"), std{out: &said, err: io.Discard}); code != exitDone || !strings.Contains(said.String(), "approved #2 as alice") {
 		t.Fatalf("approve: exit %d, %s", code, &said)

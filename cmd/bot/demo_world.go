@@ -222,6 +222,14 @@ func (w *world) close() error {
 	return nil
 }
 
+// self is what a person types to run this binary.
+func self() string {
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return "towpath"
+}
+
 // lookAround says how to see what runs, for --keep.
 func (w *world) lookAround(tell *teller) {
 	var b strings.Builder
@@ -234,7 +242,8 @@ func (w *world) lookAround(tell *teller) {
 		fmt.Fprintf(&b, "log                 %s\n", l)
 	}
 	fmt.Fprintf(&b, "export TOWPATH_REPO=%s\n", w.repo)
-	fmt.Fprintf(&b, "towpath status; towpath why web --insecure-registry %s\n", w.registry.Host())
+	fmt.Fprintf(&b, "%s status\n", self())
+	fmt.Fprintf(&b, "%s why web --insecure-registry %s\n", self(), w.registry.Host())
 	tell.say("everything keeps running until you press Ctrl-C; look around:")
 	tell.show(b.String())
 }

@@ -104,9 +104,12 @@ func rootCommand(s std) *cobra.Command {
 versions into the first environment's directory, carries them by pull request
 through the next ones, and keeps each cluster equal to its directory.
 ` + exitCodes,
-		SilenceUsage: true, SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
+		SilenceUsage: true, SilenceErrors: true, Version: readVersion().Version, SuggestionsMinimumDistance: 2,
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
+				if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+					return usagef("unknown command %q; did you mean %s?", args[0], strings.Join(like, " or "))
+				}
 				return usagef("unknown command %q", args[0])
 			}
 			return nil
@@ -115,7 +118,7 @@ through the next ones, and keeps each cluster equal to its directory.
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(demoCommand(s), runCommand(s), agentCommand(s), planCommand(s), selectCommand(s), setCommand(s),
-		lintCommand(s), renderCommand(s), statusCommand(s), whyCommand(s), approveCommand(s), holdCommand(s),
+		lintCommand(s), renderCommand(s), statusCommand(s), whyCommand(s), approveCommand(s), holdCommand(s), pullsCommand(s),
 		releaseCommand(s), rejectCommand(s), versionCommand(s))
 	return root
 }

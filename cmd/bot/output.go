@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -47,8 +48,10 @@ func (o *output) print(w io.Writer, v any, table func(w io.Writer)) error {
 		_, err = w.Write(data)
 		return err
 	}
-	table(w)
-	return nil
+	var buf bytes.Buffer
+	table(&buf)
+	_, err := w.Write(buf.Bytes())
+	return err
 }
 
 // table writes aligned columns; the first row is the header.

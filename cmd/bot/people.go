@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -34,7 +35,8 @@ func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forg
 	if p.name == "" {
 		p.name = login()
 	}
-	if p.name == "" || p.name == botUser {
+	p.name = strings.TrimSpace(p.name)
+	if !personName.MatchString(p.name) || strings.EqualFold(p.name, botUser) {
 		return usagef("who are you? give --as NAME (not %s, the bot's)", botUser)
 	}
 	logger, err := p.conn.logger(s.err)
@@ -49,10 +51,7 @@ func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forg
 	if err := repo.Fetch(ctx); err != nil {
 		return err
 	}
-	forge, err := p.conn.forgeFor(repo, p.name)
-	if err != nil {
-		return err
-	}
+	forge := forgeFor(repo, p.name, logger)
 	pull, err := findPull(ctx, forge, p.conn.branch, arg, p.closedToo)
 	if err != nil {
 		return err
@@ -66,24 +65,41 @@ func findPull(ctx context.Context, forge *local.Forge, base, arg string, closedT
 	if err != nil {
 		return pr.Pull{}, err
 	}
+	return pickPull(pulls, arg, closedToo)
+}
+
+// pickPull picks from a list that has the newest first; an open pull request is
+// the newest of its branch.
+func pickPull(pulls []pr.Pull, arg string, closedToo bool) (pr.Pull, error) {
 	number, err := strconv.Atoi(strings.TrimPrefix(arg, "#"))
-	env, app, isKey := strings.Cut(arg, "/")
+	env, app, isKey := splitKey(arg)
 	if err != nil && !isKey {
-		return pr.Pull{}, usagef("%q is neither the number of a pull request nor ENV/APP; see towpath status", arg)
+		return pr.Pull{}, usagef("%q is neither the number of a pull request nor ENV/APP; see towpath pulls", arg)
 	}
-	for _, p := range pulls { // newest first, and an open one is the newest of its branch
+	for _, p := range pulls {
 		if (err != nil || p.Number != number) && (err == nil || p.Branch != promote.BranchOf(env, app)) {
 			continue
 		}
 		switch {
-		case p.Open || closedToo && !p.Merged:
+		case p.Open || closedToo:
 			return p, nil
 		case err == nil:
-			return p, fmt.Errorf("pull request #%d is closed; towpath status shows the open ones", number)
+			return p, fmt.Errorf("pull request #%d is closed; towpath pulls shows the open ones", number)
 		}
 	}
-	return pr.Pull{}, fmt.Errorf("there is no open pull request %s; towpath status shows the open ones", arg)
+	return pr.Pull{}, fmt.Errorf("there is no open pull request %s; towpath pulls shows the open ones", arg)
 }
+
+// splitKey reads ENV/APP, or APP@ENV as `why` has it.
+func splitKey(arg string) (env, app string, ok bool) {
+	if app, env, ok = strings.Cut(arg, "@"); ok {
+		return env, app, true
+	}
+	return strings.Cut(arg, "/")
+}
+
+// personName keeps names on one line and out of Markdown.
+var personName = regexp.MustCompile(`^[\pL\pN][\pL\pN ._@+-]{0,99}$`)
 
 func login() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
@@ -105,8 +121,14 @@ func approveCommand(s std) *cobra.Command {
 		"  towpath approve prod/web\n  towpath approve 2 --as alice", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+				if pull.Head == "" {
+					return fmt.Errorf("the branch of pull request #%d is gone, so there is nothing to approve", pull.Number)
+				}
 				r := pr.Review{User: p.name, State: pr.Approved, Commit: pull.Head, At: now()}
 				if err := f.Review(cmd.Context(), pull.Number, r); err != nil {
+					return err
+				}
+				if err := say(s.err, "nobody proves who you are: the bot counts this only with --allow-unauthenticated-approvals"); err != nil {
 					return err
 				}
 				return say(s.out, "approved #%d as %s: %s", pull.Number, p.name, pull.Title)
@@ -127,10 +149,12 @@ func holdCommand(s std) *cobra.Command {
 				if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelHold, true); err != nil {
 					return err
 				}
+				text := "held by " + p.name
 				if reason != "" {
-					if err := f.Comment(cmd.Context(), pull.Number, pr.Comment{User: p.name, Body: "Held: " + reason, At: now()}); err != nil {
-						return err
-					}
+					text += ": " + reason
+				}
+				if err := f.Comment(cmd.Context(), pull.Number, pr.Comment{User: p.name, Key: pr.KeyHold, Body: text, At: now()}); err != nil {
+					return err
 				}
 				return say(s.out, "held #%d; towpath release %d lets it go on", pull.Number, pull.Number)
 			})
@@ -143,19 +167,24 @@ func holdCommand(s std) *cobra.Command {
 func releaseCommand(s std) *cobra.Command {
 	var p person
 	cmd := command("release NUMBER|ENV/APP", "let a held or rejected pull request go on",
-		"Takes the label "+pr.LabelHold+" off an open pull request. Gives a rejected one the label\n"+pr.LabelRetry+", so that the same is proposed again.",
+		"Takes the labels "+pr.LabelHold+" and "+pr.LabelEdited+" off an open pull request. Gives a rejected one the label\n"+pr.LabelRetry+", so that the same is proposed again.",
 		"  towpath release prod/web\n  towpath release 2", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			p.closedToo = true
 			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+				if pull.Merged {
+					return fmt.Errorf("pull request #%d is merged; there is nothing to release", pull.Number)
+				}
 				if !pull.Open {
 					if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelRetry, true); err != nil {
 						return err
 					}
 					return say(s.out, "released #%d: the same may be proposed again", pull.Number)
 				}
-				if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelHold, false); err != nil {
-					return err
+				for _, label := range []string{pr.LabelHold, pr.LabelEdited} {
+					if err := f.SetLabel(cmd.Context(), pull.Number, label, false); err != nil {
+						return err
+					}
 				}
 				return say(s.out, "released #%d", pull.Number)
 			})

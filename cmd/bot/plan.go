@@ -90,6 +90,9 @@ func planCommand(s std) *cobra.Command {
 			if err := o.print(s.out, v, func(w io.Writer) { printPlan(w, v, o.wide()) }); err != nil {
 				return err
 			}
+			if err := unasked(sit); err != nil {
+				return err
+			}
 			if exitCode && !plan.Idle() {
 				return errFindings
 			}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
@@ -79,6 +81,16 @@ func repositoryRoot(dir string) string {
 	}
 }
 
+func rank(object map[string]any) int {
+	switch object["kind"] {
+	case "Namespace":
+		return 0
+	case "CustomResourceDefinition":
+		return 1
+	}
+	return 2
+}
+
 func printApps(s std, o output, apps []manifest.App) error {
 	var all []map[string]any
 	bad := false
@@ -92,6 +104,8 @@ func printApps(s std, o output, apps []manifest.App) error {
 			all = append(all, obj.Map())
 		}
 	}
+	// What others live in comes first, so that kubectl can apply this from the top.
+	slices.SortStableFunc(all, func(a, b map[string]any) int { return cmp.Compare(rank(a), rank(b)) })
 	list := map[string]any{"apiVersion": "v1", "kind": "List", "items": all}
 	var printErr error
 	err := o.print(s.out, list, func(w io.Writer) {

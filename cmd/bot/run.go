@@ -32,8 +32,17 @@ func runCommand(s std) *cobra.Command {
 			}
 			b := &botLoop{conn: c, reg: r, unauthenticated: unauthenticated, logger: logger}
 			defer b.close()
+			if err := c.check(); err != nil {
+				return err
+			}
 			if once {
-				_, err := b.tick(cmd.Context())
+				out, err := b.tick(cmd.Context())
+				if err == nil && len(out.Failures) > 0 {
+					err = fmt.Errorf("%d things were not done: %s", len(out.Failures), out.Failures[0])
+				}
+				if err == nil {
+					err = unasked(out.Situation)
+				}
 				return err
 			}
 			if poll < minPoll {
@@ -51,6 +60,17 @@ func runCommand(s std) *cobra.Command {
 	return cmd
 }
 
+// unasked is an error when a registry did not answer: what was decided without
+// it is right, but not all there is.
+func unasked(s promote.Situation) error {
+	for _, c := range s.Choices {
+		if l := s.Listings[c.Repository]; l.Err != nil {
+			return fmt.Errorf("not everything could be looked at: %w", l.Err)
+		}
+	}
+	return nil
+}
+
 // minPoll keeps a typing mistake from hammering a server.
 const minPoll = 100 * time.Millisecond
 
@@ -64,7 +84,8 @@ type botLoop struct {
 	onTick          func(promote.Outcome, error) // told of every tick; nil: nobody
 	bot             *promote.Bot
 	closeRepo       func() error
-	said            map[string]bool // problems logged already
+	said            map[string]bool // what was logged and still holds
+	seen            map[string]bool // what holds at this tick
 }
 
 func (b *botLoop) close() {
@@ -98,7 +119,7 @@ func (b *botLoop) run(ctx context.Context, poll time.Duration) error {
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			b.logger.Error("tick failed", "error", err)
+			b.once(slog.LevelError, "tick failed", err.Error())
 		case out.Changed():
 			loop.Poke()
 		}
@@ -112,29 +133,45 @@ func (b *botLoop) tick(ctx context.Context) (promote.Outcome, error) {
 	if err == nil {
 		out, err = b.bot.Tick(ctx)
 	}
-	b.say(out)
+	b.say(out, err)
 	if b.onTick != nil {
 		b.onTick(out, err)
 	}
 	return out, err
 }
 
-// say logs problems once, until they are gone.
-func (b *botLoop) say(out promote.Outcome) {
-	seen := map[string]bool{}
+// say logs problems and failures once, until they are gone. A tick that could
+// not look knows of none that went.
+func (b *botLoop) say(out promote.Outcome, err error) {
+	if err == nil {
+		b.seen = map[string]bool{}
+	}
 	for _, p := range out.Situation.Problems {
-		line := p.String()
-		seen[line] = true
-		if !b.said[line] {
-			level := slog.LevelError
-			if p.Warning {
-				level = slog.LevelWarn
-			}
-			b.logger.Log(context.Background(), level, "problem", "object", p.Object, "problem", line)
+		level := slog.LevelError
+		if p.Warning {
+			level = slog.LevelWarn
 		}
+		b.once(level, "problem", p.String())
 	}
 	for _, f := range out.Failures {
-		b.logger.Error("not done", "error", f)
+		b.once(slog.LevelError, "not done", f)
 	}
-	b.said = seen
+	if err == nil {
+		b.said = b.seen
+	}
+}
+
+// once logs a line unless the tick before logged it.
+func (b *botLoop) once(level slog.Level, message, text string) {
+	if b.seen == nil {
+		b.seen = map[string]bool{}
+	}
+	if b.said == nil {
+		b.said = map[string]bool{}
+	}
+	key := message + text
+	if !b.said[key] {
+		b.logger.Log(context.Background(), level, message, "error", text)
+	}
+	b.said[key], b.seen[key] = true, true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ type setResult struct {
 func setCommand(s std) *cobra.Command {
 	var o output
 	cmd := command("set NAME=REF... DIR", "write references at the markers under DIR, offline",
-		"Writes references at the markers of policies under DIR, in place. Only the marked values\nchange; everything else stays byte for byte. A marker that cannot be written is reported and\nits file is left alone; the exit code is then 1.",
+		"Writes references at the markers of policies under DIR, in place. Only the marked values\nchange; everything else stays byte for byte. A marker that cannot be written is reported, and\nthe exit code is then 1.",
 		"  towpath set web=registry.example/web:2.0.0 envs/dev", cobra.MinimumNArgs(2),
 		func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -61,7 +62,7 @@ func parseSets(args []string) ([]patch.Set, error) {
 }
 
 func setDir(s std, o output, sets []patch.Set, dir string) error {
-	files, err := yamlFiles(dir)
+	files, skipped, err := yamlFiles(dir)
 	if err != nil {
 		return err
 	}
@@ -71,14 +72,18 @@ func setDir(s std, o output, sets []patch.Set, dir string) error {
 		return fmt.Errorf("open %s: %w", dir, err)
 	}
 	defer root.Close()
+	v := setResult{Edits: []patch.Edit{}, Skipped: append(skipped, res.Skipped...)}
+	refused := map[string]bool{}
 	for _, f := range res.Files {
 		if err := rewrite(root, f); err != nil {
-			return fmt.Errorf("write %s: %w", filepath.Join(dir, f.Path), err)
+			refused[f.Path] = true
+			v.Skipped = append(v.Skipped, patch.Skipped{Path: f.Path, Reason: "cannot be written: " + err.Error()})
 		}
 	}
-	v := setResult{Edits: res.Edits, Skipped: res.Skipped}
-	if v.Edits == nil {
-		v.Edits = []patch.Edit{}
+	for _, e := range res.Edits {
+		if !refused[e.Path] {
+			v.Edits = append(v.Edits, e)
+		}
 	}
 	if v.Skipped == nil {
 		v.Skipped = []patch.Skipped{}
@@ -106,7 +111,11 @@ func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error 
 	}
 	bad := len(v.Skipped) > 0
 	for _, sk := range v.Skipped {
-		fmt.Fprintf(s.err, "%s:%d: %s\n", sk.Path, sk.Line, sk.Reason)
+		place := sk.Path
+		if sk.Line > 0 {
+			place = fmt.Sprintf("%s:%d", sk.Path, sk.Line)
+		}
+		fmt.Fprintf(s.err, "%s: %s\n", place, sk.Reason)
 	}
 	for _, set := range sets {
 		if !marked[set.Policy] {
@@ -124,36 +133,39 @@ func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error 
 const maxWalked = 1_000_000
 
 // yamlFiles reads the YAML files under dir. Links are not followed, and .git is
-// left out.
-func yamlFiles(dir string) ([]patch.File, error) {
-	var out []patch.File
+// left out. What cannot be read is skipped with its reason; only dir itself must
+// be readable.
+func yamlFiles(dir string) (files []patch.File, skipped []patch.Skipped, err error) {
 	root := os.DirFS(dir)
 	walked := 0
-	err := fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if walked++; walked > maxWalked {
-			return fmt.Errorf("more than %d files", maxWalked)
-		}
-		if d.IsDir() && d.Name() == ".git" {
-			return fs.SkipDir
-		}
+	err = fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
 		ext := strings.ToLower(filepath.Ext(p))
-		if !d.Type().IsRegular() || ext != ".yaml" && ext != ".yml" {
+		walked++
+		switch {
+		case err != nil && p == ".":
+			return err
+		case walked > maxWalked:
+			return fmt.Errorf("more than %d files", maxWalked)
+		case err != nil:
+			skipped = append(skipped, patch.Skipped{Path: p, Reason: err.Error()})
+			return nil
+		case d.IsDir() && d.Name() == ".git":
+			return fs.SkipDir
+		case !d.Type().IsRegular() || ext != ".yaml" && ext != ".yml":
 			return nil
 		}
 		data, err := fs.ReadFile(root, p)
 		if err != nil {
-			return err
+			skipped = append(skipped, patch.Skipped{Path: p, Reason: err.Error()})
+			return nil
 		}
-		out = append(out, patch.File{Path: p, Data: data})
+		files = append(files, patch.File{Path: p, Data: data})
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("read %s: %w", dir, err)
 	}
-	return out, nil
+	return files, skipped, nil
 }
 
 // rewrite replaces a file by a new one beside it, keeping its mode, so that a
@@ -163,7 +175,7 @@ func rewrite(root *os.Root, f patch.File) error {
 	if err != nil {
 		return err
 	}
-	tmp := f.Path + ".towpath"
+	tmp := fmt.Sprintf("%s.%08x.towpath", f.Path, rand.Uint32()) // one that a crash left is in nobody's way
 	out, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
 	if err != nil {
 		return err

@@ -167,7 +167,7 @@ func describeHealth(v *appStatus, s promote.Situation, a promote.AppState) {
 			}
 		}
 		if s.Now.Sub(r.At) > s.Config.Silence {
-			c.Phase, c.Problem = string(state.Unknown), "silent"
+			c.Phase, c.Problem = string(state.Unknown), "silent since "+r.At.UTC().Format(time.RFC3339)
 		}
 		v.Clusters = append(v.Clusters, c)
 	}
@@ -199,6 +199,9 @@ func printStatus(w io.Writer, v statusView, wide bool) {
 		if e.Problem != "" {
 			rows = append(rows, []string{e.Name, "-", "-", "-", "-", "-", e.Problem})
 		}
+		if e.Problem == "" && len(e.Apps) == 0 {
+			rows = append(rows, []string{e.Name, "-", "-", "-", "-", "-", "no apps in " + e.Path})
+		}
 		for _, a := range e.Apps {
 			row := []string{e.Name, a.Name, dash(a.Version), a.Health, ago(a.Since, v.At)}
 			if wide {
@@ -208,7 +211,23 @@ func printStatus(w io.Writer, v statusView, wide bool) {
 		}
 	}
 	table(w, rows)
+	printClusterProblems(w, v)
 	printFindings(w, v.Problems)
+}
+
+// printClusterProblems says, once per cluster, what keeps an agent from its work.
+func printClusterProblems(w io.Writer, v statusView) {
+	for _, e := range v.Environments {
+		said := map[string]bool{}
+		for _, a := range e.Apps {
+			for _, c := range a.Clusters {
+				if c.Problem != "" && !said[c.Name] {
+					said[c.Name] = true
+					fmt.Fprintf(w, "cluster %s of %s: %s\n", c.Name, e.Name, c.Problem)
+				}
+			}
+		}
+	}
 }
 
 func pullCell(p *pullStatus) string {

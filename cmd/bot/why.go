@@ -73,6 +73,9 @@ func whyCommand(s std) *cobra.Command {
 func explain(s promote.Situation, subject string) whyView {
 	v := whyView{Subject: subject, Choices: []choice{}, Steps: []whyStep{}, Lists: []whyListed{}}
 	name, env, _ := strings.Cut(subject, "@")
+	if e, a, ok := strings.Cut(subject, "/"); ok && env == "" && s.Envs[e].Env.Name == e && e != "" {
+		name, env = a, e // prod/web, as in `approve`
+	}
 	named := policiesOf(s, subject)
 	used := map[string]bool{}
 	for _, e := range describeStatus(s).Environments {

@@ -31,9 +31,9 @@ type place struct {
 }
 
 // Apps lists the apps of the environment at dir without rendering them, sorted
-// by name. An app is a folder of dir that holds YAML; or dir itself, named by
-// its last element, when files lie directly in it; or only dir itself when
-// there is a kustomization file. Names that start with a dot are left out.
+// by name. An app is a folder of dir that holds YAML; or dir itself, named
+// RootApp, when files lie directly in it; or only dir itself when there is a
+// kustomization file. Names that start with a dot are left out.
 func Apps(fsys fs.FS, dir string) ([]AppDir, error) {
 	places, err := list(fsys, dir)
 	if err != nil {
@@ -57,7 +57,7 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 		return nil, err
 	}
 	if k := kustomization(entries); k != "" {
-		p := place{AppDir: AppDir{Name: base(dir), Dir: dir}, kustomized: k}
+		p := place{AppDir: AppDir{Name: RootApp, Dir: dir}, kustomized: k}
 		p.Files, _ = t.walk(dir, true, 0) // what cannot be walked is the app's Problem when rendered
 		return []place{p}, nil
 	}
@@ -75,7 +75,7 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 		}
 	}
 	if files {
-		p := place{AppDir: AppDir{Name: base(dir), Dir: dir}, flat: true}
+		p := place{AppDir: AppDir{Name: RootApp, Dir: dir}, flat: true}
 		p.Files, _ = t.walk(dir, false, 0)
 		if slices.ContainsFunc(places, func(q place) bool { return q.Name == p.Name }) {
 			return nil, fmt.Errorf("the files in it and the folder %s would both be app %s; move the files into a folder of their own", path.Join(dir, p.Name), p.Name)

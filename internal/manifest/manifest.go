@@ -9,7 +9,6 @@ package manifest
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"sync"
 )
 
@@ -143,4 +142,6 @@ func unique(objects []Object) error {
 }
 
 // base is the name of an environment's own app.
-func base(dir string) string { return path.Base(dir) }
+// RootApp is the name of the app that an environment's directory is itself. It is
+// the same in every environment, so that what is promoted meets its like.
+const RootApp = "root"

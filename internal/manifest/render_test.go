@@ -359,7 +359,7 @@ func TestTheErrorIsAboutTheDirectory(t *testing.T) {
 			t.Errorf("%q is taken", dir)
 		}
 	}
-	if _, err := r.Render(repository("env/x.yaml", configMap, "env/env/x.yaml", configMap), "env"); err == nil || !strings.Contains(err.Error(), "would both be app env") {
+	if _, err := r.Render(repository("env/x.yaml", configMap, "env/root/x.yaml", configMap), "env"); err == nil || !strings.Contains(err.Error(), "would both be app root") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -16,7 +16,8 @@ type Block struct {
 	Content    string            `json:"content"`              // patch.Content once merged
 	From       string            `json:"from"`                 // environment before, or "registry"
 	FromCommit string            `json:"fromCommit,omitempty"` // base commit at which From held the values
-	Values     map[string]string `json:"values"`               // policy → reference
+	Values     map[string]string `json:"values"`               // policy → reference, all of the app
+	Policies   []string          `json:"policies"`             // whose values change
 	Supersedes string            `json:"supersedes,omitempty"` // content that this one replaced
 	Edits      []string          `json:"edits,omitempty"`      // path:line of each changed marker
 }
@@ -38,6 +39,14 @@ func (b Block) String() string {
 		return ""
 	}
 	return blockOpen + string(data) + blockClose
+}
+
+// WithoutBlock is a body as its readers see it.
+func WithoutBlock(body string) string {
+	if i := strings.LastIndex(body, strings.TrimSuffix(blockOpen, "\n")); i >= 0 {
+		return strings.TrimRight(body[:i], "\r\n")
+	}
+	return body
 }
 
 // ParseBlock reads the last hidden block of a body.

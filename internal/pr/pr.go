@@ -17,6 +17,9 @@ const (
 	LabelPromo  = "towpath/promotion"
 )
 
+// KeyHold is the key of the comment that says who holds a pull request and why.
+const KeyHold = "hold"
+
 // StatusContext is the one commit status Towpath writes on every head.
 const StatusContext = "towpath/gates"
 

@@ -90,24 +90,23 @@ func (o *Outcome) failed(err error, format string, args ...any) bool {
 	return true
 }
 
-// push makes one commit on the base branch of all moves that need no review.
+// push makes one commit on the base branch of all moves that need no review. A
+// move that cannot be committed, or a server that declines, is a failure that
+// stops nothing else; only a lost race is an error.
 func (b *Bot) push(ctx context.Context, s Situation, moves []Move, out *Outcome) error {
+	moves = b.committable(ctx, s, moves, out)
 	if len(moves) == 0 {
 		return nil
 	}
-	files := map[string][]byte{}
-	for _, m := range moves {
-		for _, f := range m.Files {
-			files[f.Path] = f.Data
-		}
+	c, err := b.commit(ctx, s, moves)
+	if err == nil {
+		err = b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + s.Branch, Old: s.Commit, New: c.Hash})
 	}
-	c, err := b.cfg.Git.Commit(ctx, gitrepo.Change{Parent: s.Commit, Files: files, Message: Message(moves), Author: b.cfg.Author})
-	if err != nil {
-		return fmt.Errorf("commit to %s: %w", s.Branch, err)
-	}
-	err = b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + s.Branch, Old: s.Commit, New: c.Hash})
-	if err != nil {
+	if isRace(err) {
 		return fmt.Errorf("push to %s: %w", s.Branch, err)
+	}
+	if out.failed(err, "push %d changes to %s", len(moves), s.Branch) {
+		return nil
 	}
 	out.Pushed = c.Hash
 	for _, m := range moves {
@@ -116,16 +115,40 @@ func (b *Bot) push(ctx context.Context, s Situation, moves []Move, out *Outcome)
 	return nil
 }
 
+// committable leaves out the moves that Git cannot hold, so that they do not
+// take the others with them.
+func (b *Bot) committable(ctx context.Context, s Situation, moves []Move, out *Outcome) []Move {
+	if len(moves) < 2 {
+		return moves
+	}
+	if _, err := b.commit(ctx, s, moves); err == nil {
+		return moves
+	}
+	var good []Move
+	for _, m := range moves {
+		if _, err := b.commit(ctx, s, []Move{m}); !out.failed(err, "commit %s", m.Key()) {
+			good = append(good, m)
+		}
+	}
+	return good
+}
+
+func (b *Bot) commit(ctx context.Context, s Situation, moves []Move) (gitrepo.Commit, error) {
+	files := map[string][]byte{}
+	for _, m := range moves {
+		for _, f := range m.Files {
+			files[f.Path] = f.Data
+		}
+	}
+	return b.cfg.Git.Commit(ctx, gitrepo.Change{Parent: s.Commit, Files: files, Message: Message(moves), Author: b.cfg.Author, Time: s.Now})
+}
+
 // propose puts one commit of ours on the branch and one pull request over it.
 func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (int, error) {
 	branch := BranchOf(p.Env.Name, p.App)
 	head := p.Reuse
 	if head == "" {
-		files := map[string][]byte{}
-		for _, f := range p.Files {
-			files[f.Path] = f.Data
-		}
-		c, err := b.cfg.Git.Commit(ctx, gitrepo.Change{Parent: s.Commit, Files: files, Message: Message([]Move{p.Move}), Author: b.cfg.Author})
+		c, err := b.commit(ctx, s, []Move{p.Move})
 		if err != nil {
 			return 0, fmt.Errorf("commit: %w", err)
 		}
@@ -193,6 +216,9 @@ func (b *Bot) squashMessage(j Judged) (string, error) {
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 func (b *Bot) show(ctx context.Context, j Judged) error {
+	if j.Pull.Head == "" {
+		return nil // the branch is gone: there is no commit to speak of
+	}
 	want := Status(j.Verdict, j.Pull.Head)
 	if !slices.Contains(j.Pull.Checks, want) {
 		if err := b.cfg.Forge.SetStatus(ctx, j.Pull.Number, want); err != nil {
@@ -211,7 +237,7 @@ func (b *Bot) markEdited(ctx context.Context, number int) error {
 		return err
 	}
 	return b.cfg.Forge.Comment(ctx, number, pr.Comment{Key: "edited",
-		Body: "Somebody else committed to this branch, so it is left alone from now on. Delete the branch and take the label off to have it rebuilt."})
+		Body: "Somebody else committed to this branch, so it is left alone from now on. Delete the branch and take the label off (`towpath release`) to have it rebuilt."})
 }
 
 // deleteBranch removes a branch of ours, never one with somebody else's commit.

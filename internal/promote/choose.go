@@ -22,6 +22,7 @@ const registryParallel = 16
 type listing struct {
 	Listing
 	asked   time.Time
+	said    string                     // the error that was logged
 	digests map[image.Tag]image.Digest // resolved since asked
 }
 
@@ -100,9 +101,10 @@ func (b *Bot) list(ctx context.Context, now time.Time, wants []want) {
 			l := b.lists[key]
 			l.Repo, l.asked, l.Err, l.digests = repo, now, err, map[image.Tag]image.Digest{}
 			if err == nil {
-				l.Tags, l.At = tags, now
-			} else {
+				l.Tags, l.At, l.said = tags, now, ""
+			} else if said := fmt.Sprint(err); said != l.said {
 				b.cfg.Logger.Warn("registry not listed", "image", repo.String(), "error", err)
+				l.said = said
 			}
 			b.lists[key] = l
 			return nil // one registry never stops another
@@ -113,7 +115,7 @@ func (b *Bot) list(ctx context.Context, now time.Time, wants []want) {
 
 func (b *Bot) chooseOne(ctx context.Context, w want, l listing) Choice {
 	cur := w.app.Values[w.pol.Name]
-	c := Choice{Env: w.env.Name, App: w.app.Name}
+	c := Choice{Env: w.env.Name, App: w.app.Name, Repository: w.pol.Image.Canonical()}
 	c.Policy, c.Current, c.Selected = w.pol.Name, cur.Tag, cur.Tag
 	switch {
 	case b.cfg.Registry == nil:
@@ -124,6 +126,10 @@ func (b *Bot) chooseOne(ctx context.Context, w want, l listing) Choice {
 		return c
 	case l.At.IsZero():
 		c.Problem = "the registry has not been asked yet"
+		return c
+	}
+	if w.pol.DigestTag == "" && cur.Tag == "" && cur.Digest != "" {
+		c.Problem = "only the digest is marked, so nobody knows which version it is; mark the tag, too"
 		return c
 	}
 	c.Choice = policy.Select(w.pol, l.Tags, cur.Tag)

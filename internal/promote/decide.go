@@ -97,6 +97,9 @@ func (plan *Plan) existing(s Situation, moves map[string]Move) {
 		delete(moves, key)
 		head := s.Branches[p.Branch]
 		switch {
+		case !ok && s.doubtful(block.Env):
+			v := verdict([]GateResult{judgeHold(p), {Gate: "configuration", State: Pending, Reason: "the pipeline cannot be read in full, so nobody knows what this is for"}})
+			plan.Judged = append(plan.Judged, Judged{Pull: p, Block: block, Verdict: v})
 		case !ok:
 			plan.Close = append(plan.Close, Closing{p, fmt.Sprintf("the pipeline has no %s with an app %s any more", block.Env, block.App)})
 		case holds(app, block):
@@ -114,10 +117,26 @@ func (plan *Plan) existing(s Situation, moves map[string]Move) {
 // judge adds to Judge that the head is exactly the base plus our edits.
 func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block, head BranchHead) Verdict {
 	v := Judge(s, env, p, block)
-	if head.Commit == p.Head && head.Content == block.Content {
+	reason := ""
+	switch {
+	case p.Head == "":
+		reason = "the branch is gone; it is made again once the environment before is healthy"
+	case head.Commit != p.Head || head.Content != block.Content:
+		reason = "the branch is not the commit that was proposed; it is looked at again"
+	case !head.OnBase:
+		reason = s.Branch + " was rewritten since this was proposed; it is rebuilt once the environment before is healthy"
+	default:
+		app, _ := s.Envs[block.Env].App(block.App)
+		for _, path := range head.Paths {
+			if head.Before[path] != app.hash(path) {
+				reason = path + " was changed since this was proposed; close this, or change it back"
+			}
+		}
+	}
+	if reason == "" {
 		return v
 	}
-	return verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: "the branch is not the commit that was proposed; it is looked at again"}))
+	return verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: reason}))
 }
 
 func (plan *Plan) propose(s Situation, m Move, open *pr.Pull) {
@@ -161,15 +180,17 @@ func rejected(s Situation, m Move) string {
 		if p.HasLabel(pr.LabelRetry) {
 			return ""
 		}
-		return fmt.Sprintf("pull request #%d with exactly this was closed by %s; reopen it or give it the label %s", p.Number, p.ClosedBy, pr.LabelRetry)
+		return fmt.Sprintf("pull request #%d with exactly this was closed by %s; give it the label %s (towpath release) to have it again", p.Number, p.ClosedBy, pr.LabelRetry)
 	}
 	return ""
 }
 
 // keep reports whether an approved pull request is left as it is although
-// something newer is there (onNewVersion: wait).
+// something newer is there (onNewVersion: wait). Only where versions enter: behind
+// another environment, newer means that it holds other values now, so that what
+// was approved could never pass its gates again.
 func keep(s Situation, env policy.Environment, p pr.Pull) bool {
-	if env.OnNewVersion != policy.Wait || env.Gates.Approvals == nil {
+	if env.OnNewVersion != policy.Wait || env.Gates.Approvals == nil || env.Update == nil {
 		return false
 	}
 	return judgeApprovals(s, *env.Gates.Approvals, p).State == Pass
@@ -179,7 +200,7 @@ func keep(s Situation, env policy.Environment, p pr.Pull) bool {
 // the wanted files to exactly the wanted bytes, on a base that still has the
 // same content at those paths.
 func current(head BranchHead, m Move, s Situation) bool {
-	if head.Commit == "" || head.Foreign || head.Content != m.Content || len(head.Paths) != len(m.Files) {
+	if head.Commit == "" || head.Foreign || !head.OnBase || head.Content != m.Content || len(head.Paths) != len(m.Files) {
 		return false
 	}
 	for _, f := range m.Files {
@@ -193,11 +214,27 @@ func current(head BranchHead, m Move, s Situation) bool {
 // hashOf returns the object hash of a file of the move's app on the base.
 func (s Situation) hashOf(m Move, path string) string {
 	app, _ := s.Envs[m.Env.Name].App(m.App)
-	i := slices.IndexFunc(app.Files, func(f patch.File) bool { return f.Path == path })
+	return app.hash(path)
+}
+
+// hash returns the object hash of one of the app's files with markers.
+func (a AppState) hash(path string) string {
+	i := slices.IndexFunc(a.Files, func(f patch.File) bool { return f.Path == path })
 	if i < 0 {
 		return ""
 	}
-	return gitrepo.BlobHash(app.Files[i].Data)
+	return gitrepo.BlobHash(a.Files[i].Data)
+}
+
+// doubtful reports whether an environment may be missing only because something
+// cannot be read now.
+func (s Situation) doubtful(env string) bool {
+	if e, ok := s.Envs[env]; ok && e.Problem != "" {
+		return true
+	}
+	return slices.ContainsFunc(s.Problems, func(p policy.Problem) bool {
+		return !p.Warning && (p.Path == PolicyDir || strings.HasPrefix(p.Path, PolicyDir+"/"))
+	})
 }
 
 func (s Situation) find(b pr.Block) (policy.Environment, AppState, bool) {

@@ -10,6 +10,7 @@ import (
 
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 	"towpath.dev/towpath/internal/pr"
 	"towpath.dev/towpath/internal/state"
@@ -95,7 +96,7 @@ func (s Situation) proposed(t *testing.T) Situation {
 	t.Helper()
 	s.Branches = maps.Clone(s.Branches)
 	for i, p := range Decide(s).Propose {
-		h := BranchHead{Commit: fmt.Sprintf("%040d", i+2), Parent: s.Commit, Content: p.Content, Files: map[string]string{}, Before: map[string]string{}}
+		h := BranchHead{Commit: fmt.Sprintf("%040d", i+2), Parent: s.Commit, OnBase: true, Content: p.Content, Files: map[string]string{}, Before: map[string]string{}}
 		for _, f := range p.Files {
 			h.Paths = append(h.Paths, f.Path)
 			h.Files[f.Path] = gitrepo.BlobHash(f.Data)
@@ -105,6 +106,16 @@ func (s Situation) proposed(t *testing.T) Situation {
 		s.Branches[branch] = h
 		s.Pulls = append([]pr.Pull{{Number: i + 1, Branch: branch, Base: s.Branch, Head: h.Commit, Open: true, Author: "towpath", Title: Title(p.Move), Body: Body(p, s)}}, s.Pulls...)
 	}
+	return s
+}
+
+// with changes an app that is there.
+func (s Situation) with(env string, edit func(*AppState)) Situation {
+	e := s.Envs[env]
+	e.Apps = slices.Clone(e.Apps)
+	edit(&e.Apps[0])
+	e.Apps[0].Content = patch.Content(env, e.Apps[0].Name, e.Apps[0].Values)
+	s.Envs[env] = e
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 	"towpath.dev/towpath/internal/pr"
 	"towpath.dev/towpath/internal/state"
@@ -61,7 +62,7 @@ func (v Verdict) Missing() []GateResult {
 // Judge decides on an open pull request that carries block into env. Unknown is
 // closed: a gate that cannot be evaluated does not pass.
 func Judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block) Verdict {
-	gates := []GateResult{judgeHold(p), judgeChanges(p)}
+	gates := []GateResult{judgeHold(p), judgeChanges(p), judgePolicies(s, env, block)}
 	if env.Update == nil {
 		up, ok := s.Envs[env.From[0]].App(block.App)
 		gates = append(gates, judgeUpstream(env, up, ok, block))
@@ -97,11 +98,21 @@ func verdict(gates []GateResult) Verdict {
 func judgeHold(p pr.Pull) GateResult {
 	switch {
 	case p.HasLabel(pr.LabelEdited):
-		return GateResult{Gate: "hold", State: Fail, Reason: "somebody else committed to the branch; take the label " + pr.LabelEdited + " off and delete the branch to have it rebuilt"}
+		return GateResult{Gate: "hold", State: Fail, Reason: "somebody else committed to the branch; delete the branch and take the label " + pr.LabelEdited + " off (towpath release) to have it rebuilt"}
 	case p.HasLabel(pr.LabelHold):
-		return GateResult{Gate: "hold", State: Fail, Reason: "held by a person; take the label " + pr.LabelHold + " off to go on"}
+		return GateResult{Gate: "hold", State: Fail, Reason: heldBy(p) + "; take the label " + pr.LabelHold + " off (towpath release) to go on"}
 	}
 	return GateResult{Gate: "hold", State: Pass, Reason: "nobody holds it"}
+}
+
+// heldBy says who holds it and why, as far as a comment tells.
+func heldBy(p pr.Pull) string {
+	for _, c := range slices.Backward(p.Comments) {
+		if c.Key == pr.KeyHold {
+			return oneLine(c.Body)
+		}
+	}
+	return "held by a person"
 }
 
 // latest returns the newest review of every person, in the order of their time.
@@ -141,17 +152,53 @@ func judgeUpstream(env policy.Environment, up AppState, ok bool, block pr.Block)
 	if !ok {
 		return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s has no app %s", from, block.App)}
 	}
-	for name, value := range block.Values {
+	if len(up.Skipped) > 0 {
+		return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("the markers of %s in %s cannot all be read: %s", block.App, from, skippedText(up.Skipped[0]))}
+	}
+	for _, name := range block.Policies {
 		have, ok := up.Values[name]
+		want := refTail(block.Values[name])
 		if !ok {
-			continue // only the environment itself uses it
+			return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s has no marker of %s any more", from, name)}
 		}
-		want := refTail(value)
 		if string(have.Tag) != want.tag || (have.Digest != "" && want.digest != "" && string(have.Digest) != want.digest) {
 			return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s holds %s %s, not %s", from, name, version(have), want.tag)}
 		}
 	}
 	return GateResult{Gate: "upstream", State: Pass, Reason: from + " holds exactly these values"}
+}
+
+func skippedText(s patch.Skipped) string {
+	if s.Line == 0 {
+		return s.Path + ": " + s.Reason
+	}
+	return fmt.Sprintf("%s:%d: %s", s.Path, s.Line, s.Reason)
+}
+
+// judgePolicies holds that the policies still are there and, where versions
+// enter the pipeline, still choose what the pull request carries.
+func judgePolicies(s Situation, env policy.Environment, block pr.Block) GateResult {
+	pending := func(format string, args ...any) GateResult {
+		return GateResult{Gate: "policy", State: Pending, Reason: fmt.Sprintf(format, args...)}
+	}
+	for _, name := range block.Policies {
+		if _, ok := findPolicy(s, name); !ok {
+			return pending("policy %s is gone or cannot be read", name)
+		}
+		if env.Update == nil || !s.Asked {
+			continue
+		}
+		i := slices.IndexFunc(s.Choices, func(c Choice) bool { return c.Env == env.Name && c.App == block.App && c.Policy == name })
+		switch want := refTail(block.Values[name]); {
+		case i < 0:
+			return pending("policy %s does not update %s any more", name, env.Name)
+		case s.Choices[i].Problem != "":
+			return pending("policy %s: %s", name, s.Choices[i].Problem)
+		case string(s.Choices[i].Selected) != want.tag:
+			return pending("policy %s does not choose %s any more, but %s", name, want.tag, s.Choices[i].Selected)
+		}
+	}
+	return GateResult{Gate: "policy", State: Pass, Reason: "the policies still want this"}
 }
 
 // judgeGreen holds that every cluster of the environment reports exactly this

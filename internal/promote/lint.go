@@ -20,7 +20,7 @@ func Lint(fsys fs.FS) ([]policy.Problem, error) {
 	for _, pl := range cfg.Pipelines {
 		for _, env := range pl.Environments {
 			v := parseEnv(fsys, env)
-			envs[env.Name] = EnvState{Env: env, Apps: v.apps, Problem: v.problem}
+			envs[env.Name] = EnvState{Env: env, Apps: v.apps, Problem: v.problem, problems: v.problems}
 			if v.problem != "" {
 				out = append(out, environmentProblem(env, v.problem))
 				continue

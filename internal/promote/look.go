@@ -10,6 +10,7 @@ import (
 
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/policy"
+	"towpath.dev/towpath/internal/state"
 )
 
 // Look loads the situation: one fetch, one listing per image that is due, one
@@ -31,7 +32,7 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 		return Situation{}, err
 	}
 	s := Situation{Now: b.cfg.Now().UTC(), Branch: b.cfg.Branch, Commit: head, Policies: cfg.Policies,
-		Problems: cfg.Problems, Envs: map[string]EnvState{}, Listings: map[string]Listing{}, Config: b.rules()}
+		Problems: cfg.Problems, Envs: map[string]EnvState{}, Listings: map[string]Listing{}, Asked: b.cfg.Registry != nil, Config: b.rules()}
 	b.pipelines(&s, cfg)
 	for _, p := range s.Pipelines {
 		for _, e := range p.Environments {
@@ -47,10 +48,8 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	if s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch); err != nil {
 		return Situation{}, fmt.Errorf("list pull requests: %w", err)
 	}
-	if err := b.reports(ctx, &s); err != nil {
-		return Situation{}, err
-	}
-	s.Branches, err = b.branches()
+	b.reports(ctx, &s)
+	s.Branches, err = b.branches(head)
 	return s, err
 }
 
@@ -93,28 +92,28 @@ func hasErrors(ps []policy.Problem) bool {
 	return slices.ContainsFunc(ps, func(p policy.Problem) bool { return !p.Warning })
 }
 
-func (b *Bot) reports(ctx context.Context, s *Situation) error {
+func (b *Bot) reports(ctx context.Context, s *Situation) {
 	if b.cfg.States == nil {
-		return nil
+		return
 	}
 	st, err := b.cfg.States(ctx)
-	if err != nil {
-		return fmt.Errorf("read agents' reports: %w", err)
+	if err != nil { // no report is no health: every gate that asks for it stays closed
+		s.Problems = append(s.Problems, policy.Problem{Path: state.Ref, Object: "reports", Reason: "agents' reports cannot be read: " + err.Error(),
+			Hint: "delete the ref; agents write it anew"})
 	}
 	s.Reports = st.Reports
-	return nil
 }
 
 // branches reads the heads of our own branches, so that a commit somebody else
 // put there is seen and a head that is up to date is not built again.
-func (b *Bot) branches() (map[string]BranchHead, error) {
+func (b *Bot) branches(base string) (map[string]BranchHead, error) {
 	refs, err := b.cfg.Git.Refs("refs/heads/towpath/")
 	if err != nil {
 		return nil, fmt.Errorf("list our branches: %w", err)
 	}
 	out := map[string]BranchHead{}
 	for ref, hash := range refs {
-		h, err := b.branchHead(hash)
+		h, err := b.branchHead(hash, base)
 		if err != nil {
 			return nil, fmt.Errorf("read branch %s: %w", strings.TrimPrefix(ref, "refs/heads/"), err)
 		}
@@ -123,17 +122,21 @@ func (b *Bot) branches() (map[string]BranchHead, error) {
 	return out, nil
 }
 
-func (b *Bot) branchHead(hash string) (BranchHead, error) {
+func (b *Bot) branchHead(hash, base string) (BranchHead, error) {
 	c, err := b.cfg.Git.ReadCommit(hash)
 	if err != nil {
 		return BranchHead{}, err
 	}
 	h := BranchHead{Commit: hash, Content: trailer(c.Message, trailerContent)}
-	h.Foreign = c.Author.Email != b.cfg.Author.Email || h.Content == "" || len(c.Parents) != 1
+	// An amended or rebased commit keeps its author, but not its committer.
+	h.Foreign = c.Author.Email != b.cfg.Author.Email || c.Committer.Email != b.cfg.Author.Email || h.Content == "" || len(c.Parents) != 1
 	if h.Foreign {
 		return h, nil
 	}
 	h.Parent = c.Parents[0]
+	if h.OnBase, err = b.cfg.Git.IsAncestor(h.Parent, base); err != nil {
+		return h, err
+	}
 	head, err := b.cfg.Git.Snapshot(hash)
 	if err != nil {
 		return h, err

@@ -39,8 +39,14 @@ func nextFor(s Situation, env policy.Environment, app AppState) (Move, bool) {
 	} else {
 		m.From = env.From[0]
 		up, ok := s.Envs[m.From].App(app.Name)
-		if !ok {
-			return m, false
+		switch {
+		case !ok && len(app.Values) > 0:
+			m.Hold = append(m.Hold, fmt.Sprintf("%s has no app %s, so nothing is promoted from it", m.From, app.Name))
+		case len(up.Skipped) > 0:
+			m.Hold = append(m.Hold, fmt.Sprintf("the markers of %s in %s cannot all be read: %s", app.Name, m.From, skippedText(up.Skipped[0])))
+		}
+		if len(m.Hold) > 0 {
+			return m, true
 		}
 		fromUpstream(&m, s, up, app)
 	}
@@ -82,9 +88,13 @@ func fromUpstream(m *Move, s Situation, up, app AppState) {
 		if ref.Tag == have.Tag && (ref.Digest == have.Digest || ref.Digest == "") {
 			continue
 		}
+		if ref.Tag == "" && pol.DigestTag == "" {
+			m.Hold = append(m.Hold, fmt.Sprintf("%s marks only the digest of %s, so nobody knows whether it is newer; mark the tag, too", m.From, name))
+			continue
+		}
 		if !pol.AllowDowngrade && policy.Lower(pol, ref.Tag, have.Tag) {
-			m.Hold = append(m.Hold, fmt.Sprintf("%s went back to %s %s while %s holds %s; a version is never lowered by itself: change %s by hand, or set allowDowngrade",
-				m.From, name, ref.Tag, m.Env.Name, have.Tag, m.Env.Path))
+			m.Hold = append(m.Hold, fmt.Sprintf("%s holds %s %s, lower than the %s of %s; a version is never lowered by itself: change %s by hand, or set allowDowngrade",
+				m.From, name, ref.Tag, have.Tag, m.Env.Name, m.Env.Path))
 			continue
 		}
 		m.Sets = append(m.Sets, patch.Set{Policy: name, Ref: image.Ref{Repo: pol.Image, Tag: ref.Tag, Digest: ref.Digest}})
@@ -103,6 +113,9 @@ func holdUntilHealthy(m *Move, s Situation) {
 	stable := time.Duration(0)
 	if h := m.Env.Gates.Healthy; h != nil {
 		stable = h.StableFor
+	}
+	if k := m.Env.Gates.Soak; k != nil && m.Env.Merge == policy.MergePush {
+		stable = max(stable, k.For) // there is no pull request that could wait
 	}
 	if r := judgeGreen("healthy", stable, s, m.From, up); r.State != Pass {
 		m.Hold = append(m.Hold, r.Reason)

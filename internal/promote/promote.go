@@ -27,6 +27,7 @@ type Git interface {
 	Head(branch string) (string, error)
 	Snapshot(commit string) (gitrepo.Snapshot, error)
 	ReadCommit(hash string) (gitrepo.Commit, error)
+	IsAncestor(a, b string) (bool, error)
 	Commit(ctx context.Context, c gitrepo.Change) (gitrepo.Commit, error)
 	Push(ctx context.Context, updates ...gitrepo.Update) error
 }
@@ -129,7 +130,7 @@ func (b *Bot) Tick(ctx context.Context) (Outcome, error) {
 			return out, err
 		}
 		if attempt == maxAttempts {
-			return out, fmt.Errorf("%s moved %d times while writing; looking again at the next tick: %w", b.cfg.Branch, attempt, err)
+			return out, fmt.Errorf("somebody else wrote at the same moment, %d times in a row; looked at again at the next tick: %w", attempt, err)
 		}
 		b.cfg.Logger.Info("push race lost", "attempt", attempt)
 	}

@@ -22,6 +22,7 @@ type Situation struct {
 	Envs      map[string]EnvState
 	Listings  map[string]Listing // canonical repository → what the registry said
 	Choices   []Choice
+	Asked     bool // registries were asked; if not, Choices say nothing
 	Reports   []state.Report
 	Pulls     []pr.Pull
 	Branches  map[string]BranchHead // towpath/… branch → its head
@@ -42,6 +43,8 @@ type EnvState struct {
 	Env     policy.Environment
 	Apps    []AppState // sorted by name
 	Problem string     // why the directory could not be read; Apps is empty then
+
+	problems []policy.Problem // with single apps, which are left out
 }
 
 // App returns the state of one app.
@@ -79,6 +82,8 @@ type Choice struct {
 	Ref     image.Ref // to be written; zero unless Wanted
 	Wanted  bool      // Ref differs from what Git holds
 	Problem string    // why nothing can be chosen now
+
+	Repository string // canonical, the key of Situation.Listings
 }
 
 // BranchHead is the head commit of one of our branches.
@@ -86,6 +91,7 @@ type BranchHead struct {
 	Commit  string
 	Parent  string
 	Foreign bool              // not made by us: hands off
+	OnBase  bool              // Parent is on the base branch
 	Files   map[string]string // path → object hash at Commit, of the paths that differ from Parent
 	Before  map[string]string // the same at Parent
 	Paths   []string          // paths that differ from Parent

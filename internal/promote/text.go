@@ -36,7 +36,11 @@ func Title(m Move) string {
 	type step struct{ old, new string }
 	steps := map[string]step{}
 	for _, e := range m.Edits {
-		if o, n := tail(e.Old), tail(e.New); o != n {
+		o, n := tail(e.Old), tail(e.New)
+		if o == n { // only the digest, or the repository
+			o, n = cells(e)
+		}
+		if old, ok := steps[e.Policy]; !ok || old.old == old.new {
 			steps[e.Policy] = step{o, n}
 		}
 	}
@@ -146,7 +150,8 @@ func Body(p Proposal, s Situation) string {
 	fmt.Fprintf(&b, "Brings **%s** in **%s** to %s.\n\n", m.App, m.Env.Name, code(Versions(m.Values)))
 	b.WriteString("| image | place | from | to |\n|---|---|---|---|\n")
 	for _, e := range m.Edits {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(imageOf(s, e.Policy)), code(fmt.Sprintf("%s:%d", e.Path, e.Line)), code(cellOf(e.Old)), code(cellOf(e.New)))
+		from, to := cells(e)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(imageOf(s, e.Policy)), code(fmt.Sprintf("%s:%d", e.Path, e.Line)), code(from), code(to))
 	}
 	b.WriteString("\n### Why\n")
 	for _, w := range m.Why {
@@ -169,7 +174,7 @@ func Body(p Proposal, s Situation) string {
 
 func blockOf(p Proposal) pr.Block {
 	m := p.Move
-	b := pr.Block{Env: m.Env.Name, App: m.App, Content: m.Content, From: m.From, FromCommit: m.FromCommit, Values: map[string]string{}}
+	b := pr.Block{Env: m.Env.Name, App: m.App, Content: m.Content, From: m.From, FromCommit: m.FromCommit, Values: map[string]string{}, Policies: policiesOf(m.Edits)}
 	for name, ref := range m.Values {
 		b.Values[name] = ref.String()
 	}
@@ -225,6 +230,22 @@ func imageOf(s Situation, name string) string {
 		return p.Image.String()
 	}
 	return name
+}
+
+// cells shows the old and the new value of an edit: without the repository, as
+// that has a column of its own, unless it is the repository that changes.
+func cells(e patch.Edit) (from, to string) {
+	if e.Part == patch.PartRef && repository(e.Old) != repository(e.New) {
+		return e.Old, e.New
+	}
+	return cellOf(e.Old), cellOf(e.New)
+}
+
+// repository is a reference without its tag and digest.
+func repository(v string) string {
+	t := refTail(v)
+	v, _, _ = strings.Cut(v, "@")
+	return strings.TrimSuffix(v, ":"+t.tag)
 }
 
 // cellOf shows a value short enough for a table: the reference without its

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"towpath.dev/towpath/internal/gitrepo"
@@ -19,9 +20,14 @@ const PolicyDir = "policies"
 
 // envView is an environment parsed at one tree hash.
 type envView struct {
-	apps    []AppState
-	problem string
+	apps     []AppState
+	problem  string
+	problems []policy.Problem // with single apps, which are left out
 }
+
+// appName is what a folder must be called to be an app: a part of a Git ref
+// that needs no escaping anywhere.
+var appName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // LoadConfig reads every policies/*.yaml of a config repository. A missing
 // folder, or a file that cannot be read, is a problem that says what to do, not
@@ -74,7 +80,7 @@ func (b *Bot) view(snap gitrepo.Snapshot, env policy.Environment) EnvState {
 		v = parseEnv(snap.FS(), env)
 		b.views[key] = v
 	}
-	return EnvState{Env: env, Apps: v.apps, Problem: v.problem}
+	return EnvState{Env: env, Apps: v.apps, Problem: v.problem, problems: v.problems}
 }
 
 func parseEnv(fsys fs.FS, env policy.Environment) envView {
@@ -84,6 +90,12 @@ func parseEnv(fsys fs.FS, env policy.Environment) envView {
 	}
 	var v envView
 	for _, d := range dirs {
+		if !appName.MatchString(d.Name) || strings.Contains(d.Name, "..") || strings.HasSuffix(d.Name, ".lock") {
+			v.problems = append(v.problems, policy.Problem{Path: d.Dir, Object: "app " + env.Name + "/" + d.Name,
+				Reason: fmt.Sprintf("%q cannot be the name of an app: branches are named after it", d.Name),
+				Hint:   "rename the folder: letters, digits, -, _ and . (not .lock at the end)"})
+			continue
+		}
 		v.apps = append(v.apps, parseApp(fsys, env.Name, d))
 	}
 	return v
@@ -133,6 +145,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 	var out []policy.Problem
 	used := map[string]bool{}
 	for _, e := range envs {
+		out = append(out, e.problems...)
 		for _, a := range e.Apps {
 			for _, s := range a.Skipped {
 				out = append(out, policy.Problem{Path: s.Path, Line: s.Line, Object: "marker", Reason: s.Reason})
