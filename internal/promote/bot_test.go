@@ -50,7 +50,7 @@ func newLine(t testing.TB, change func(path string, data []byte) []byte) *line {
 // newLineAt is a new repository on a registry that is emptied first.
 func newLineAt(t testing.TB, reg *ociregistry.Server, change func(path string, data []byte) []byte) *line {
 	t.Helper()
-	for _, tag := range []string{"1.1.0", "1.2.0"} {
+	for _, tag := range []string{"1.1.0", "1.1.1", "1.2.0"} {
 		_ = reg.Delete("shop/web", tag) // not there the first time
 	}
 	for _, image := range []string{"shop/web", "shop/api"} {
@@ -550,5 +550,42 @@ func TestTwoBotsAtOnceEndLikeOne(t *testing.T) {
 	}
 	if len(log) != 3 {
 		t.Errorf("%d commits on main, want 3", len(log))
+	}
+}
+
+// TestAPersonsRevertHolds takes back what the bot wrote, in an environment that
+// is pushed to and in one behind a pull request: the bot leaves it so until there
+// is something newer.
+func TestAPersonsRevertHolds(t *testing.T) {
+	for _, env := range []string{"dev", "staging"} {
+		t.Run(env, func(t *testing.T) {
+			l := newLine(t, nil)
+			l.push("1.1.0")
+			l.settle()
+			if got := l.versions("web"); got != "1.1.0 1.1.0 1.0.0" {
+				t.Fatal(got)
+			}
+			path := "envs/" + env + "/web/deployment.yaml"
+			l.commit("this breaks checkout\n", map[string][]byte{path: []byte(strings.ReplaceAll(l.file(l.head(), path), "web:1.1.0", "web:1.0.0"))})
+			reverted := l.head()
+			l.settle()
+			if l.versions("web"); l.head() != reverted {
+				t.Errorf("the person was undone: %s", l.versions("web"))
+			}
+			var why []string
+			for _, m := range l.tick().Plan.Waiting {
+				if m.Env.Name == env {
+					why = m.Hold
+				}
+			}
+			if got := strings.Join(why, "; "); !strings.Contains(got, "1.1.0 was put into "+env+" by commit") {
+				t.Errorf("%s waits because %q", env, got)
+			}
+			l.push("1.1.1")
+			l.settle()
+			if got := l.versions("web"); got != "1.1.1 1.1.1 1.0.0" {
+				t.Errorf("something newer: %s", got)
+			}
+		})
 	}
 }

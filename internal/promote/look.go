@@ -49,7 +49,10 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 		return Situation{}, fmt.Errorf("list pull requests: %w", err)
 	}
 	b.reports(ctx, &s)
-	s.Branches, err = b.branches(head)
+	if s.Branches, err = b.branches(head); err != nil {
+		return Situation{}, err
+	}
+	s.Written, err = b.written(s)
 	return s, err
 }
 

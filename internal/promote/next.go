@@ -63,6 +63,9 @@ func nextFor(s Situation, env policy.Environment, app AppState) (Move, bool) {
 	if env.Update == nil {
 		holdUntilHealthy(&m, s)
 	}
+	if why := takenBack(s, m); why != "" {
+		m.Hold = append(m.Hold, why)
+	}
 	return m, true
 }
 

@@ -28,6 +28,7 @@ type Git interface {
 	Snapshot(commit string) (gitrepo.Snapshot, error)
 	ReadCommit(hash string) (gitrepo.Commit, error)
 	IsAncestor(a, b string) (bool, error)
+	Log(commit string, limit int) ([]gitrepo.Commit, error)
 	Commit(ctx context.Context, c gitrepo.Change) (gitrepo.Commit, error)
 	Push(ctx context.Context, updates ...gitrepo.Update) error
 }
@@ -88,6 +89,8 @@ type Bot struct {
 	cfg   Config
 	lists map[string]listing // canonical repository → last listing: a cache
 	views map[string]envView // path + tree hash → environment as parsed: a cache
+
+	history history
 }
 
 // New returns a Bot.

@@ -26,6 +26,7 @@ type Situation struct {
 	Reports   []state.Report
 	Pulls     []pr.Pull
 	Branches  map[string]BranchHead // towpath/… branch → its head
+	Written   map[string]Written    // environment/app → what we wrote there last
 	Config    Rules
 }
 
