@@ -11,7 +11,7 @@ import (
 	"towpath.dev/towpath/test/ociregistry"
 )
 
-var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
+var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)\n```$")
 
 // TestEveryCommandOfTheGuideWorks runs the shell blocks of the guide, in order,
 // in one shell, against a real registry.
@@ -33,7 +33,7 @@ func TestEveryCommandOfTheGuideWorks(t *testing.T) {
 	var script strings.Builder
 	blocks := shellBlock.FindAllStringSubmatch(string(guide), -1)
 	for _, b := range blocks {
-		script.WriteString(b[1])
+		script.WriteString(b[1] + "\n")
 	}
 	if len(blocks) < 5 {
 		t.Fatalf("the guide has only %d shell blocks", len(blocks))

@@ -138,6 +138,9 @@ const maxWalked = 1_000_000
 func yamlFiles(dir string) (files []patch.File, skipped []patch.Skipped, err error) {
 	root := os.DirFS(dir)
 	walked := 0
+	skip := func(p string, err error) {
+		skipped = append(skipped, patch.Skipped{Path: p, Reason: err.Error()})
+	}
 	err = fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
 		ext := strings.ToLower(filepath.Ext(p))
 		walked++
@@ -147,7 +150,7 @@ func yamlFiles(dir string) (files []patch.File, skipped []patch.Skipped, err err
 		case walked > maxWalked:
 			return fmt.Errorf("more than %d files", maxWalked)
 		case err != nil:
-			skipped = append(skipped, patch.Skipped{Path: p, Reason: err.Error()})
+			skip(p, err)
 			return nil
 		case d.IsDir() && d.Name() == ".git":
 			return fs.SkipDir
@@ -156,7 +159,7 @@ func yamlFiles(dir string) (files []patch.File, skipped []patch.Skipped, err err
 		}
 		data, err := fs.ReadFile(root, p)
 		if err != nil {
-			skipped = append(skipped, patch.Skipped{Path: p, Reason: err.Error()})
+			skip(p, err)
 			return nil
 		}
 		files = append(files, patch.File{Path: p, Data: data})

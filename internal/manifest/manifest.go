@@ -141,7 +141,6 @@ func unique(objects []Object) error {
 	return nil
 }
 
-// base is the name of an environment's own app.
 // RootApp is the name of the app that an environment's directory is itself. It is
 // the same in every environment, so that what is promoted meets its like.
 const RootApp = "root"
