@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,11 +40,21 @@ func agentCommand(s std) *cobra.Command {
 			if a.env == "" {
 				return usagef("--env NAME is required: the environment of the pipeline that this cluster is")
 			}
+			if a.poll < minPoll {
+				return usagef("--poll %s: want at least %s", a.poll, minPoll)
+			}
 			logger, err := a.conn.logger(s.err)
 			if err != nil {
 				return err
 			}
-			agent, closeAll, err := a.open(cmd.Context(), logger, nil)
+			open := a.open
+			if !once {
+				open = a.openPatiently
+			}
+			agent, closeAll, err := open(cmd.Context(), logger, nil)
+			if err != nil && cmd.Context().Err() != nil {
+				return nil // stopped before there was anything to do
+			}
 			if err != nil {
 				return err
 			}
@@ -128,10 +139,34 @@ func agentSummary(s std, r state.Report) error {
 	return nil
 }
 
+// openPatiently opens an agent, and tries again while what it needs is out of
+// reach: a pod that starts during an outage of Git must not end for it. Mistakes
+// in flags end it at once.
+func (a agentFlags) openPatiently(ctx context.Context, logger *slog.Logger, onEvent func(reconcile.Event)) (*reconcile.Agent, func(), error) {
+	said := ""
+	for {
+		agent, closeAll, err := a.open(ctx, logger, onEvent)
+		var usage usageError
+		if err == nil || errors.As(err, &usage) || ctx.Err() != nil {
+			return agent, closeAll, err
+		}
+		if err.Error() != said {
+			said = err.Error()
+			logger.Error("not started yet", "error", err, "again_in", a.poll)
+		}
+		if !sleep(ctx, a.poll) {
+			return nil, nil, ctx.Err()
+		}
+	}
+}
+
 // open wires an agent. onEvent may be nil.
 func (a agentFlags) open(ctx context.Context, logger *slog.Logger, onEvent func(reconcile.Event)) (*reconcile.Agent, func(), error) {
 	if a.cluster == "" {
 		a.cluster = a.env
+	}
+	if err := a.conn.check(); err != nil {
+		return nil, nil, err
 	}
 	client, err := a.openCluster()
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,10 @@ type report struct {
 	slow     []timed
 	broken   bool // the run itself failed
 }
+
+// resultLine is a benchmark's result: name, runs, and figures, of which ns/op may
+// be missing when a benchmark reports its own.
+var resultLine = regexp.MustCompile(`^Benchmark\S+\s+\d+\s+[0-9.]+ \S`)
 
 type timed struct {
 	name string
@@ -94,7 +99,7 @@ func (p *pkg) test(name string) *test {
 func (p *pkg) addOutput(e event) {
 	p.line += e.Output
 	if strings.HasSuffix(p.line, "\n") {
-		if strings.HasPrefix(p.line, "Benchmark") && strings.Contains(p.line, "ns/op") {
+		if resultLine.MatchString(p.line) {
 			p.bench = append(p.bench, p.line)
 		}
 		p.line = ""
