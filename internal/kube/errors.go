@@ -35,6 +35,7 @@ type Error struct {
 	Message   string
 	Hint      string
 	Conflicts []Conflict // when Is is ErrOwned
+	Fields    []string   // of the object that a refusal is about, if it says so
 }
 
 // Conflict is a field that somebody else owns.
@@ -94,9 +95,7 @@ func (e *Error) classify(err error, s metav1.Status) {
 		e.conflicts(s)
 	case apierrors.IsInvalid(err):
 		e.Is, e.Hint = ErrInvalid, "correct the manifest"
-		if strings.Contains(s.Message, "field is immutable") || strings.Contains(s.Message, "may not change once set") || strings.Contains(s.Message, "updates to statefulset spec for fields other than") {
-			e.Is = ErrImmutable
-		}
+		e.refusal(s)
 	case apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
 		e.Is, e.Hint = ErrInvalid, "correct the manifest"
 	case apierrors.IsForbidden(err):
@@ -110,6 +109,39 @@ func (e *Error) classify(err error, s metav1.Status) {
 	case s.Code == 500 && strings.Contains(s.Message, "failed calling webhook"):
 		e.Hint = "repair or remove the admission webhook"
 	}
+}
+
+// refusal notes what is invalid. Only when nothing but immutable fields stands
+// against the object may a caller think of making it anew.
+func (e *Error) refusal(s metav1.Status) {
+	if s.Details == nil || len(s.Details.Causes) == 0 {
+		if immutable(s.Message) {
+			e.Is = ErrImmutable
+		}
+		return
+	}
+	all := true
+	for _, c := range s.Details.Causes {
+		e.Fields = append(e.Fields, c.Field)
+		all = all && immutable(c.Message)
+	}
+	if all {
+		e.Is = ErrImmutable
+	}
+}
+
+// immutable reports whether a complaint of the API server is that a field
+// cannot change while the object lives.
+func immutable(message string) bool {
+	for _, s := range []string{
+		"field is immutable", "may not change once set", "updates to statefulset spec for fields other than",
+		"cannot change roleRef", "pod updates may not ",
+	} {
+		if strings.Contains(message, s) {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *Error) conflicts(s metav1.Status) {

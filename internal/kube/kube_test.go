@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -213,5 +214,35 @@ func TestDeleteWantsProof(t *testing.T) {
 	c := server(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was made") })
 	if err := c.Delete(t.Context(), Target{Kind: configs, Namespace: "shop", Name: "a"}, DeleteOptions{}); err == nil {
 		t.Error("deleted without a UID")
+	}
+}
+
+func TestOnlyImmutabilityIsImmutable(t *testing.T) {
+	cause := func(field, message string) metav1.StatusCause {
+		return metav1.StatusCause{Type: metav1.CauseTypeFieldValueInvalid, Field: field, Message: message}
+	}
+	fixed := cause("data", "Forbidden: field is immutable when `immutable` is set")
+	tests := []struct {
+		name   string
+		causes []metav1.StatusCause
+		want   error
+	}{
+		{"an immutable field", []metav1.StatusCause{fixed}, ErrImmutable},
+		{"two of them", []metav1.StatusCause{fixed, cause("immutable", "Forbidden: field is immutable")}, ErrImmutable},
+		{"one of them and something wrong", []metav1.StatusCause{fixed, cause("data[a b]", "Invalid value: a valid config key must consist of …")}, ErrInvalid},
+		{"the role of a binding", []metav1.StatusCause{cause("roleRef", "Invalid value: {}: cannot change roleRef")}, ErrImmutable},
+		{"the fields of a pod", []metav1.StatusCause{cause("spec", "Forbidden: pod updates may not change fields other than `spec.containers[*].image`")}, ErrImmutable},
+		{"something wrong", []metav1.StatusCause{cause("spec.replicas", "Invalid value: must be greater than 0")}, ErrInvalid},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			status := &apierrors.StatusError{ErrStatus: metav1.Status{
+				Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
+				Message: "refused: field is immutable", Details: &metav1.StatusDetails{Causes: test.causes},
+			}}
+			if err := explain("apply", "x", false, status); !errors.Is(err, test.want) {
+				t.Errorf("explain = %v, want %v", err, test.want)
+			}
+		})
 	}
 }

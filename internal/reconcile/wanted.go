@@ -122,6 +122,18 @@ func (w *Wanted) withoutReplicas() []byte {
 	return body
 }
 
+// named returns Body under another name.
+func (w *Wanted) named(name string) ([]byte, error) {
+	var content map[string]any
+	if err := json.Unmarshal(w.Body, &content); err != nil {
+		return nil, fmt.Errorf("read %s: %w", w.ID, err)
+	}
+	meta := cloneMap(content["metadata"])
+	meta["name"] = name
+	content["metadata"] = meta
+	return json.Marshal(content)
+}
+
 // The stages, in order of execution.
 const (
 	stageDefinitions = iota // namespaces and definitions of kinds

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,9 @@ func (a *Agent) apply(ctx context.Context, w *Wanted, e Entry, live Live) (kube.
 		if !w.Recreate {
 			return res, fmt.Errorf("%w, or set the annotation %s: \"true\" to have the object deleted and created anew", err, AnnotationRecreate)
 		}
+		if err = a.acceptable(ctx, t, w); err != nil {
+			return res, err
+		}
 		if err = a.remove(ctx, t, e); err == nil {
 			res, err = a.c.API.Apply(ctx, t, body, opts)
 		}
@@ -137,6 +141,29 @@ func foreign(m kube.Meta, manager string) bool {
 		}
 	}
 	return false
+}
+
+// acceptable returns why the API server would refuse to create w, which it
+// is asked under another name: the live object goes only for one that can come.
+func (a *Agent) acceptable(ctx context.Context, t kube.Target, w *Wanted) error {
+	name := t.Name
+	t.Name = "towpath-check-" + w.Hash[:min(len(w.Hash), 10)]
+	body, err := w.named(t.Name)
+	if err == nil {
+		_, err = a.c.API.Apply(ctx, t, body, kube.ApplyOptions{Manager: a.manager, DryRun: true})
+	}
+	var e *kube.Error
+	if errors.As(err, &e) {
+		if errors.Is(e, kube.ErrInvalid) && len(e.Fields) > 0 && !slices.ContainsFunc(e.Fields, func(f string) bool { return f != "metadata.name" }) {
+			return nil // the name was ours
+		}
+		told := *e
+		told.Op, told.Message = "replace", "an immutable field would change, and the new object would be refused, so the old one stays: "+strings.ReplaceAll(e.Message, t.Name, name)
+		t.Name = name
+		told.Object = t.String()
+		return &told
+	}
+	return err
 }
 
 // remove deletes an object that is to be created anew, and waits until it is gone.
