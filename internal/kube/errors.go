@@ -187,7 +187,7 @@ func oneLine(s string) string {
 	const longest = 1000
 	s = strings.Join(strings.Fields(s), " ")
 	if len(s) > longest {
-		s = s[:longest] + "…"
+		s = strings.ToValidUTF8(s[:longest], "") + "…"
 	}
 	return s
 }

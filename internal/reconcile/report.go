@@ -3,8 +3,11 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"towpath.dev/towpath/internal/kube"
 	"towpath.dev/towpath/internal/state"
@@ -18,6 +21,45 @@ const (
 	reportMaxRetry = time.Minute            // … up to this
 	brokenPatience = time.Minute            // a watch may fail so long before its objects are unknown
 )
+
+// Bounds of a report, which people read and a Git repository holds.
+const (
+	maxFailing      = 20      // objects of one app
+	maxReason       = 500     // bytes of why one of them fails
+	maxProblem      = 2000    // bytes
+	maxFailingBytes = 1 << 19 // of all apps together; apps beyond say how many only
+)
+
+// bounded cuts what is failing to the bounds; left is what is left of
+// maxFailingBytes.
+func bounded(all []state.Failing, left *int) []state.Failing {
+	var out []state.Failing
+	for i, f := range all {
+		f.Object, f.Reason = cut(f.Object, maxReason), cut(f.Reason, maxReason)
+		size := len(f.Object) + len(f.Reason)
+		if i == maxFailing || size > *left {
+			n := len(all) - i
+			return append(out, state.Failing{Object: fmt.Sprintf("and %d more", n), Reason: "left out of the report"})
+		}
+		*left -= size
+		out = append(out, f)
+	}
+	return out
+}
+
+// cut shortens s to most bytes without cutting a character.
+func cut(s string, most int) string {
+	const mark = "…"
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) <= most {
+		return s
+	}
+	end := most - len(mark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
+}
 
 // previousApp is what an earlier process reported of an app.
 type previousApp = state.AppReport
@@ -33,16 +75,17 @@ func previousApps(r state.Report) map[string]previousApp {
 // report returns what there is to say now. Since moves only when the phase or
 // the content of an app does. a.mu is held.
 func (a *Agent) report(now time.Time) state.Report {
-	r := state.Report{Env: a.c.Env, Cluster: a.c.Cluster, Commit: a.commit, At: now.UTC(), Problem: a.problem, Apps: []state.AppReport{}}
+	r := state.Report{Env: a.c.Env, Cluster: a.c.Cluster, Commit: a.commit, At: now.UTC(), Problem: cut(a.problem, maxProblem), Apps: []state.AppReport{}}
 	if !a.ready {
 		// Nothing was looked at: what the process before said is not known to
 		// be wrong, and not known to be right.
 		return r
 	}
+	left := maxFailingBytes
 	next := make(map[string]previousApp, len(a.apps))
 	for _, app := range a.apps {
 		v := judge(app.Name, app.Problem, a.seen(app, now))
-		out := state.AppReport{App: app.Name, Content: app.Content, Phase: v.phase, Since: now.UTC(), Failing: v.failing}
+		out := state.AppReport{App: app.Name, Content: app.Content, Phase: v.phase, Since: now.UTC(), Failing: bounded(v.failing, &left)}
 		old, known := a.previous[app.Name]
 		if known && old.Phase == out.Phase && old.Content == out.Content && !old.Since.IsZero() {
 			out.Since = old.Since

@@ -1,0 +1,65 @@
+package reconcile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"towpath.dev/towpath/internal/manifest"
+	"towpath.dev/towpath/internal/state"
+)
+
+// idle is an agent that talks to nobody, as after a pass.
+func idle(apps ...App) *Agent {
+	a := &Agent{c: Config{Env: "dev", Cluster: "c1"}.withDefaults(), objects: map[manifest.ID]*object{}, ready: true, apps: apps, repairs: newQueue(), checks: newQueue(), reports: newBell(), saves: newBell()}
+	for _, app := range apps {
+		for _, w := range app.Objects {
+			a.object(w.ID).want = w
+		}
+	}
+	return a
+}
+
+func failingApp(name string, objects int, reason string) App {
+	app := App{Name: name}
+	for i := range objects {
+		app.Objects = append(app.Objects, &Wanted{ID: manifest.ID{Kind: "ConfigMap", Namespace: name, Name: fmt.Sprintf("o%05d", i)}, App: name, Problem: errors.New(reason)})
+	}
+	return app
+}
+
+func TestAReportIsBounded(t *testing.T) {
+	long := strings.Repeat("ü", 3000)
+	a := idle(failingApp("a", 25, "x"+long))
+	a.problem = "x" + long
+	r := a.report(time.Now())
+	f := r.Apps[0].Failing
+	if len(f) != maxFailing+1 || f[maxFailing].Object != "and 5 more" {
+		t.Fatalf("%d failing, the last %+v", len(f), f[len(f)-1])
+	}
+	for what, s := range map[string]string{"reason": f[0].Reason, "problem": r.Problem} {
+		if most := map[string]int{"reason": maxReason, "problem": maxProblem}[what]; len(s) > most || len(s) < most-4 || !utf8.ValidString(s) {
+			t.Errorf("%s has %d bytes: %q", what, len(s), s)
+		}
+	}
+
+	var many []App
+	for i := range 2000 {
+		many = append(many, failingApp(fmt.Sprintf("app%04d", i), 30, long))
+	}
+	data, err := json.Marshal(idle(many...).report(time.Now()))
+	if err != nil || len(data) > 1<<20 {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+}
+
+func TestAFewFailingObjectsAreAllNamed(t *testing.T) {
+	r := idle(failingApp("a", maxFailing, "short")).report(time.Now())
+	if f := r.Apps[0].Failing; len(f) != maxFailing || f[maxFailing-1] != (state.Failing{Object: "ConfigMap a/o00019", Reason: "short"}) {
+		t.Errorf("failing: %+v", f)
+	}
+}
