@@ -58,3 +58,31 @@ func TestAnImmutableObjectStaysWhenTheNewOneWouldBeRefused(t *testing.T) {
 	w.commit("valid", map[string]string{"envs/here/api/fixed.yaml": immutable("two"), "envs/here/api/job.yaml": job("")})
 	refused("denied", "no new ones today")
 }
+
+func TestWhatAGoneAppLeavesBehindIsReported(t *testing.T) {
+	w := newWorld(t)
+	files := shop()
+	files["envs/here/store/claim.yaml"] = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: ENV}\nspec:\n  accessModes: [ReadWriteOnce]\n  resources: {requests: {storage: 1Gi}}\n"
+	w.commit("first", files)
+	w.once(func(c *Config) { c.Wait = -1 })
+	w.commit("drop", map[string]string{"envs/here/store/claim.yaml": ""})
+	r := w.once()
+	if len(r.Apps) != 3 || r.Apps[1].App != "store" {
+		t.Fatalf("report: %+v", r)
+	}
+	if f := r.Apps[1].Failing; r.Apps[1].Phase != state.Degraded || len(f) != 1 || !strings.Contains(f[0].Object, w.env+"/data") || !strings.Contains(f[0].Reason, "towpath.dev/prune: confirm") {
+		t.Errorf("store: %+v", r.Apps[1])
+	}
+	p := w.person()
+	p.must("DELETE", w.core("persistentvolumeclaims", "data"), plainJSON, "")
+	p.do("PATCH", w.core("persistentvolumeclaims", "data"), mergePatch, `{"metadata":{"finalizers":null}}`)
+	w.eventually(func() string {
+		if p.get(w.core("persistentvolumeclaims", "data")) != nil {
+			return "it is still there"
+		}
+		return ""
+	})
+	a := w.agent()
+	w.run(a)
+	w.awaitReport("no word of it when it is gone", func(r state.Report) bool { return len(r.Apps) == 2 && healthy(r) })
+}

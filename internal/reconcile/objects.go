@@ -53,6 +53,15 @@ func (o *object) needs() string {
 	return ""
 }
 
+// notDeleted returns why an object that Git has no more is still there, if a
+// person should know.
+func (o *object) notDeleted() string {
+	if o.want == nil && o.refused {
+		return o.keptFor
+	}
+	return ""
+}
+
 // object returns what is known of id, making a place for it. a.mu is held.
 func (a *Agent) object(id manifest.ID) *object {
 	o, ok := a.objects[id]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -82,8 +83,10 @@ func (a *Agent) report(now time.Time) state.Report {
 		return r
 	}
 	left := maxFailingBytes
-	next := make(map[string]previousApp, len(a.apps))
-	for _, app := range a.apps {
+	apps := append(slices.Clone(a.apps), a.leftBehind()...)
+	slices.SortFunc(apps, func(x, y App) int { return strings.Compare(x.Name, y.Name) })
+	next := make(map[string]previousApp, len(apps))
+	for _, app := range apps {
 		v := judge(app.Name, app.Problem, a.seen(app, now))
 		out := state.AppReport{App: app.Name, Content: app.Content, Phase: v.phase, Since: now.UTC(), Failing: bounded(v.failing, &left)}
 		old, known := a.previous[app.Name]
@@ -97,6 +100,23 @@ func (a *Agent) report(now time.Time) state.Report {
 	}
 	a.previous = next
 	return r
+}
+
+// leftBehind returns the apps that Git has no more and of which something is
+// left that should not be. a.mu is held.
+func (a *Agent) leftBehind() []App {
+	known := map[string]bool{}
+	for _, app := range a.apps {
+		known[app.Name] = true
+	}
+	var out []App
+	for _, o := range a.objects {
+		if o.notDeleted() != "" && !known[o.entry.App] {
+			known[o.entry.App] = true
+			out = append(out, App{Name: o.entry.App})
+		}
+	}
+	return out
 }
 
 // seen is what the phase of app is made of. a.mu is held.
@@ -119,8 +139,8 @@ func (a *Agent) seen(app App, now time.Time) []seenObject {
 		out = append(out, s)
 	}
 	for id, o := range a.objects {
-		if o.refused && o.entry.App == app.Name {
-			out = append(out, seenObject{id: id, applied: true, problem: "not deleted: " + o.keptFor})
+		if reason := o.notDeleted(); reason != "" && o.entry.App == app.Name {
+			out = append(out, seenObject{id: id, applied: true, problem: "not deleted: " + reason})
 		}
 	}
 	return out

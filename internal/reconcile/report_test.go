@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"towpath.dev/towpath/internal/manifest"
 	"towpath.dev/towpath/internal/state"
 )
@@ -61,5 +63,17 @@ func TestAFewFailingObjectsAreAllNamed(t *testing.T) {
 	r := idle(failingApp("a", maxFailing, "short")).report(time.Now())
 	if f := r.Apps[0].Failing; len(f) != maxFailing || f[maxFailing-1] != (state.Failing{Object: "ConfigMap a/o00019", Reason: "short"}) {
 		t.Errorf("failing: %+v", f)
+	}
+}
+
+func TestKeptObjectsAreReportedWithoutAnyApp(t *testing.T) {
+	a := idle()
+	o := a.object(id("ConfigMap shop/settings"))
+	o.entry, o.inventory = Entry{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: "settings", App: "gone"}, true
+	o.keptFor, o.refused = "no objects at all", true
+	want := []state.AppReport{{App: "gone", Phase: state.Degraded, Failing: []state.Failing{{Object: "ConfigMap shop/settings", Reason: "not deleted: no objects at all"}}}}
+	got := a.report(time.Time{}).Apps
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("apps (-want +got):\n%s", diff)
 	}
 }
