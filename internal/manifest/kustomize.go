@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -158,9 +159,11 @@ func paths(k *types.Kustomization) []reference {
 	for _, p := range k.Patches {
 		add("patches", p.Path)
 	}
+	//lint:ignore SA1019 the builder still loads it
 	for _, p := range k.PatchesJson6902 { //nolint:staticcheck // deprecated, but the builder still loads it
 		add("patchesJson6902", p.Path)
 	}
+	//lint:ignore SA1019 the builder still loads it
 	for _, p := range k.PatchesStrategicMerge { //nolint:staticcheck // deprecated, but the builder still loads it
 		if !strings.Contains(string(p), "\n") && !strings.HasPrefix(string(p), "{") { // else it is the patch itself, and no URL
 			add("patchesStrategicMerge", string(p))
@@ -201,6 +204,9 @@ var (
 
 // local refuses a path that is remote, absolute or outside of the tree.
 func local(dir, p string) error {
+	if !isPath(p) && (remote.MatchString(p) || path.IsAbs(p) || !fs.ValidPath(path.Join(dir, p))) {
+		return errors.New("an entry is no path inside the repository; details are withheld, as it may be a patch of a Secret")
+	}
 	switch {
 	case remote.MatchString(p):
 		shown := query.ReplaceAllString(userinfo.ReplaceAllString(p, "//"), "")

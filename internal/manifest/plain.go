@@ -101,7 +101,7 @@ func isMarker(line []byte, marker string) bool {
 
 // decode reads one YAML or JSON document as the API server's clients do:
 // YAML 1.1, no key twice, whole numbers as int64. An empty one is nil.
-func decode(doc []byte, name string, before, number int) (any, error) {
+func decode(doc []byte, name string, above, number int) (any, error) {
 	raw, err := yaml.YAMLToJSONStrict(doc)
 	if err == nil && hasMore(doc) {
 		return nil, fmt.Errorf("%s: document %d: there is text behind its end; put --- between documents", name, number)
@@ -113,11 +113,16 @@ func decode(doc []byte, name string, before, number int) (any, error) {
 		}
 	}
 	line, text := yamlError(err)
+	if m := anchor.FindStringSubmatch(text); m != nil { // the name may be a value, of a Secret not seen as one
+		text = strings.Replace(text, m[0], "anchor "+m[2], 1)
+		before, _, _ := bytes.Cut(doc, []byte("*"+m[1]))
+		line = 1 + bytes.Count(before, []byte("\n"))
+	}
 	if bytes.Contains(doc, []byte("Secret")) {
 		text = "not valid YAML; details are withheld because it holds a Secret"
 	}
 	if line > 0 {
-		name = fmt.Sprintf("%s:%d", name, before+line)
+		name = fmt.Sprintf("%s:%d", name, above+line)
 	}
 	return nil, fmt.Errorf("%s: document %d: %s", name, number, text)
 }
