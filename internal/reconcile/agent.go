@@ -127,8 +127,6 @@ type Agent struct {
 	store   store       //
 	changed atomic.Bool // the inventory is not as it was written
 
-	pruneFailed atomic.Bool
-
 	mu       sync.Mutex // guards these
 	objects  map[manifest.ID]*object
 	apps     []App // of the last pass

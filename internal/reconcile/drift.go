@@ -225,8 +225,13 @@ func (a *Agent) noteDrift(o *object) bool {
 func (a *Agent) repair(ctx context.Context, id manifest.ID) {
 	a.mu.Lock()
 	o, ok := a.objects[id]
+	prune := ok && o.want == nil && o.pruneErr != nil
 	a.mu.Unlock()
 	if !ok {
+		return
+	}
+	if prune {
+		a.pruneAgain(ctx, o)
 		return
 	}
 	o.writing.Lock()

@@ -71,18 +71,66 @@ func (a *Agent) step(ctx context.Context, s Step) {
 	case Prune:
 		o.writing.Lock()
 		defer o.writing.Unlock()
-		if reason, err := a.prune(ctx, o); err != nil && ctx.Err() == nil {
-			a.pruneFailed.Store(true)
-			a.emit(Event{Type: EventFailed, App: s.App, ID: s.ID, Reason: err.Error()})
-			a.c.Logger.Warn("object not deleted", "env", a.c.Env, "cluster", a.c.Cluster, "object", s.ID.String(), "error", err)
-		} else if reason != "" {
-			a.kept(Step{Action: Keep, ID: s.ID, App: s.App, Reason: reason})
-		} else if err == nil {
-			a.emit(Event{Type: EventPruned, App: s.App, ID: s.ID})
-		}
+		a.tryPrune(ctx, o, s.App)
 	case Keep:
 		a.kept(s)
 	}
+}
+
+// tryPrune deletes an object, or says why not and plans the next attempt.
+// o.writing is held.
+func (a *Agent) tryPrune(ctx context.Context, o *object, app string) {
+	reason, err := a.prune(ctx, o)
+	if ctx.Err() != nil {
+		return
+	}
+	a.mu.Lock()
+	told := err != nil && o.pruneErr != nil && o.pruneErr.Error() == err.Error()
+	if o.pruneErr = err; err == nil {
+		o.pruneFailures = 0
+	} else {
+		o.pruneFailures++
+		a.repairs.put(o.id, o.pruneAfter())
+	}
+	a.mu.Unlock()
+	switch {
+	case err != nil && !told:
+		a.emit(Event{Type: EventFailed, App: app, ID: o.id, Reason: err.Error()})
+		a.c.Logger.Warn("object not deleted", "env", a.c.Env, "cluster", a.c.Cluster, "object", o.id.String(), "error", err)
+	case err != nil: // said before
+	case reason != "":
+		a.kept(Step{Action: Keep, ID: o.id, App: app, Reason: reason})
+	default:
+		a.emit(Event{Type: EventPruned, App: app, ID: o.id})
+	}
+}
+
+// pruneAgain tries again to delete an object. It does so between passes only,
+// when what the last one decided holds.
+func (a *Agent) pruneAgain(ctx context.Context, o *object) {
+	const busy = time.Second
+	if !a.passes.TryLock() {
+		a.repairs.put(o.id, busy)
+		return
+	}
+	defer a.passes.Unlock()
+	o.writing.Lock()
+	defer o.writing.Unlock()
+	a.mu.Lock()
+	due, app, held := o.want == nil && o.pruneErr != nil, o.entry.App, a.problem != ""
+	a.mu.Unlock()
+	if !due {
+		return
+	}
+	if held {
+		a.repairs.put(o.id, busy)
+		return
+	}
+	a.tryPrune(ctx, o, app)
+	if a.changed.Load() {
+		a.saves.signal()
+	}
+	a.reports.signal()
 }
 
 // kept says that an object stays, once per reason.
@@ -91,6 +139,7 @@ func (a *Agent) kept(s Step) {
 	o := a.object(s.ID)
 	told := o.keptFor == s.Reason
 	o.keptFor, o.refused = s.Reason, s.Refused
+	o.pruneErr, o.pruneFailures = nil, 0
 	a.mu.Unlock()
 	if told {
 		return

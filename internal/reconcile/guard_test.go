@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"towpath.dev/towpath/internal/manifest"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -85,4 +86,77 @@ func TestWhatAGoneAppLeavesBehindIsReported(t *testing.T) {
 	a := w.agent()
 	w.run(a)
 	w.awaitReport("no word of it when it is gone", func(r state.Report) bool { return len(r.Apps) == 2 && healthy(r) })
+}
+
+func TestAPruneThatFailsIsReportedAndTriedAgainAlone(t *testing.T) {
+	files := shop()
+	files["envs/here/api/secret.yaml"] = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: ENV}\nstringData: {p: q}\n"
+	w, a, _ := started(t, files)
+	p := w.person()
+	name := w.env + "-no-delete"
+	p.must("POST", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", plainJSON, strings.ReplaceAll(`{"metadata":{"name":"NAME"},"spec":{
+		"matchConstraints":{"resourceRules":[{"apiGroups":[""],"apiVersions":["v1"],"operations":["DELETE"],"resources":["configmaps"]}],
+		"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"`+w.env+`"}}},
+		"validations":[{"expression":"false","message":"not on my watch"}]}}`, "NAME", name))
+	binding := "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+	p.must("POST", binding, plainJSON, strings.ReplaceAll(`{"metadata":{"name":"NAME"},"spec":{"policyName":"NAME","validationActions":["Deny"]}}`, "NAME", name))
+	w.eventually(func() string {
+		if code, _ := p.do("DELETE", w.core("configmaps", "settings")+"?dryRun=All", plainJSON, ""); code/100 == 2 {
+			return "the policy is not in force"
+		}
+		return ""
+	})
+	w.commit("drop, and something unknown", map[string]string{
+		"envs/here/api/config.yaml":  "",
+		"envs/here/web/unknown.yaml": "apiVersion: nowhere.example/v1\nkind: Nothing\nmetadata: {name: x, namespace: ENV}\n",
+	})
+	a.Poke()
+	w.awaitReport("why it is not deleted", func(r state.Report) bool {
+		return len(r.Apps) == 2 && r.Apps[0].Phase == state.Degraded && len(r.Apps[0].Failing) == 1 && strings.Contains(r.Apps[0].Failing[0].Reason, "not on my watch")
+	})
+	// Passes that change nothing only ask again for the unknown kind.
+	for range 4 {
+		mark, wire := w.mark(), w.wire.mark()
+		a.Poke()
+		w.eventually(func() string {
+			if len(w.seen(mark, EventPass)) == 0 {
+				return "no pass"
+			}
+			return ""
+		})
+		for _, method := range []string{"PATCH", "POST"} {
+			if got := w.wire.requests(wire, method); len(got) > 0 {
+				t.Errorf("wrote %v", got)
+			}
+		}
+		for _, r := range w.wire.requests(wire, "") {
+			if !strings.Contains(r, "/configmaps/settings") && !strings.Contains(r, "/apis/nowhere.example/v1?") {
+				t.Errorf("asked %s", r)
+			}
+		}
+	}
+	w.wire.mu.Lock()
+	deletions := 0
+	for _, r := range w.wire.log {
+		if strings.HasPrefix(r, "DELETE") {
+			deletions++
+		}
+	}
+	w.wire.mu.Unlock()
+	a.mu.Lock()
+	failures := a.objects[manifest.ID{Kind: "ConfigMap", Namespace: w.env, Name: "settings"}].pruneFailures
+	a.mu.Unlock()
+	if deletions > failures+1 || failures == 0 {
+		t.Errorf("%d deletions after %d planned attempts", deletions, failures)
+	}
+	p.must("DELETE", binding+"/"+name, plainJSON, "")
+	w.commit("known again", map[string]string{"envs/here/web/unknown.yaml": ""})
+	a.Poke()
+	w.awaitReport("healthy", healthy)
+	w.eventually(func() string {
+		if p.get(w.core("configmaps", "settings")) != nil {
+			return "it was not deleted"
+		}
+		return ""
+	})
 }

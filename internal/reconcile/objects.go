@@ -33,6 +33,9 @@ type object struct {
 	err       error     // of the last write
 	failures  int       // since the last good write
 	fight     fight
+
+	pruneErr      error // of the last attempt to delete it; tried again by repairs
+	pruneFailures int   // since then
 }
 
 // needs returns why the object must be written outside of a pass, "" if it
@@ -56,7 +59,11 @@ func (o *object) needs() string {
 // notDeleted returns why an object that Git has no more is still there, if a
 // person should know.
 func (o *object) notDeleted() string {
-	if o.want == nil && o.refused {
+	switch {
+	case o.want != nil:
+	case o.pruneErr != nil:
+		return o.pruneErr.Error()
+	case o.refused:
 		return o.keptFor
 	}
 	return ""
@@ -89,18 +96,13 @@ func (a *Agent) liveOf(m kube.Meta) Live {
 // autoscaler is the field manager of the HorizontalPodAutoscaler's controller.
 const autoscaler = "kube-controller-manager"
 
-// inventory returns the inventory as it should be written. a.mu is held.
+// inventory returns the inventory. a.mu is held.
 func (a *Agent) inventory() Inventory {
 	inv := Inventory{Install: a.install, Commit: a.commit, Entries: map[manifest.ID]Entry{}}
 	for id, o := range a.objects {
-		if !o.inventory {
-			continue
+		if o.inventory {
+			inv.Entries[id] = o.entry
 		}
-		e := o.entry
-		if kindOf(id) == (kindID{"", "Secret"}) {
-			e.Want = "" // would let others test guesses of what is in it
-		}
-		inv.Entries[id] = e
 	}
 	return inv
 }
@@ -145,4 +147,10 @@ func (o *object) retryAfter() time.Duration {
 		return 100 * time.Millisecond
 	}
 	return min(first<<min(max(o.failures-1, 0), 10), most)
+}
+
+// pruneAfter returns the pause before the next attempt to delete o. a.mu is held.
+func (o *object) pruneAfter() time.Duration {
+	const first, most = 2 * time.Second, time.Minute
+	return min(first<<min(max(o.pruneFailures-1, 0), 10), most)
 }

@@ -136,7 +136,10 @@ func (a *Agent) reconcile(ctx context.Context, head string, watching bool) error
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	a.want(apps)
+	a.mu.Lock()
+	fresh := a.commit != head || !a.ready
+	a.mu.Unlock()
+	a.want(apps, fresh)
 	if a.ready {
 		a.reports.signal() // says what is pending
 	}
@@ -146,6 +149,9 @@ func (a *Agent) reconcile(ctx context.Context, head string, watching bool) error
 	}
 	a.mu.Lock()
 	plan := MakePlan(PlanInput{Apps: apps, Inventory: a.inventory(), Live: live, Namespace: a.c.Namespace})
+	if watching && !fresh {
+		plan = a.withoutRetries(plan)
+	}
 	intent := a.intend(plan)
 	a.mu.Unlock()
 	if intent {
@@ -154,7 +160,6 @@ func (a *Agent) reconcile(ctx context.Context, head string, watching bool) error
 			return err
 		}
 	}
-	a.pruneFailed.Store(false)
 	if err := a.execute(ctx, plan); err != nil {
 		return err
 	}
@@ -171,15 +176,29 @@ func (a *Agent) reconcile(ctx context.Context, head string, watching bool) error
 	if err := a.save(ctx); err != nil {
 		return err
 	}
-	a.again = !complete || a.pruneFailed.Load()
+	a.again = !complete
 	a.mu.Lock()
 	a.ready = true
 	a.mu.Unlock()
 	return nil
 }
 
-// want makes apps what Git wants. A new commit ends fights.
-func (a *Agent) want(apps []App) {
+// withoutRetries leaves out what failed before and waits for its next attempt
+// in the queue of repairs. a.mu is held.
+func (a *Agent) withoutRetries(p Plan) Plan {
+	var out Plan
+	for _, s := range p.Steps {
+		if o := a.object(s.ID); s.Action == Apply && o.err != nil || s.Action == Prune && o.pruneErr != nil {
+			continue
+		}
+		out.Steps = append(out.Steps, s)
+	}
+	return out
+}
+
+// want makes apps what Git wants. fresh is that a commit was not applied yet:
+// it ends fights, and what failed is tried at once.
+func (a *Agent) want(apps []App, fresh bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.apps = apps
@@ -189,8 +208,11 @@ func (a *Agent) want(apps []App) {
 	for _, app := range apps {
 		for _, w := range app.Objects {
 			o := a.object(w.ID)
-			o.want, o.fight = w, fight{}
-			if o.entry.Want != w.Hash {
+			o.want, o.pruneErr, o.pruneFailures = w, nil, 0
+			if fresh {
+				o.fight = fight{}
+			}
+			if fresh && o.entry.Want != w.Hash {
 				o.err, o.failures = nil, 0
 			}
 		}
@@ -233,6 +255,9 @@ func (a *Agent) kinds(ctx context.Context) map[kube.Kind]bool {
 	a.mu.Lock()
 	versions := map[kindID]string{}
 	for id, o := range a.objects {
+		if o.want != nil && o.want.ScopeUnknown {
+			continue // was asked for in vain just now
+		}
 		if o.want != nil {
 			versions[kindOf(id)] = o.want.Version
 		} else if versions[kindOf(id)] == "" {

@@ -42,8 +42,7 @@ func (a *Agent) compare(k kube.Kind, obj kube.Object) {
 		body = w.withoutReplicas()
 	}
 	var want map[string]any
-	secret := id.Group == "" && id.Kind == "Secret"
-	if !secret && (json.Unmarshal(body, &want) != nil || within(want, normal(obj.Content))) {
+	if !isSecret(id) && (json.Unmarshal(body, &want) != nil || within(want, normal(obj.Content))) {
 		return
 	}
 	a.mu.Lock()
