@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -90,6 +91,9 @@ func wantedOf(o manifest.Object, app, env string, s scope) *Wanted {
 	meta["labels"], meta["annotations"] = labels, annotations
 	content["metadata"] = meta
 	delete(content, "status")
+	if isSecret(id) && w.Version == "v1" {
+		encodeSecret(content)
+	}
 	body, err := json.Marshal(content)
 	if err != nil {
 		w.Problem = fmt.Errorf("%s: cannot be written as JSON", id)
@@ -98,6 +102,29 @@ func wantedOf(o manifest.Object, app, env string, s scope) *Wanted {
 	sum := sha256.Sum256(body)
 	w.Body, w.Hash = body, hex.EncodeToString(sum[:16])
 	return w
+}
+
+// encodeSecret moves stringData into data, as the API server does, which keeps
+// no record of who owns stringData: its keys would never be seen to change.
+// What is not as it should be stays, for the API server to refuse.
+func encodeSecret(content map[string]any) {
+	plain, ok := content["stringData"].(map[string]any)
+	if !ok {
+		return
+	}
+	if _, isMap := content["data"].(map[string]any); !isMap && content["data"] != nil {
+		return
+	}
+	data := cloneMap(content["data"])
+	for k, v := range plain {
+		s, isText := v.(string)
+		if !isText {
+			return
+		}
+		data[k] = base64.StdEncoding.EncodeToString([]byte(s))
+	}
+	delete(content, "stringData")
+	content["data"] = data
 }
 
 // target returns what the object is called at the API server.
