@@ -121,6 +121,8 @@ type Agent struct {
 	loaded bool       // the inventory was read
 	again  bool       // the same commit must be looked at again
 
+	recalled bool // Previous was read
+
 	rendered *rendering // of the last commit that could be rendered
 
 	saving  sync.Mutex  // one write of the inventory at a time; guards store
@@ -137,6 +139,8 @@ type Agent struct {
 	problem  string                 // what kept the last pass from ending
 	ready    bool                   // a pass has ended
 	previous map[string]previousApp // app → what was said of it last
+	before   state.Report           // of the process before this one …
+	started  time.Time              // … and when it was read
 }
 
 var label = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)

@@ -49,6 +49,7 @@ func (a *Agent) advance(ctx context.Context, watching bool) (acted bool, err err
 	if fetchErr != nil {
 		fetchErr = fmt.Errorf("fetch the repository: %w", fetchErr)
 	}
+	a.loadPrevious(ctx)
 	head, err := a.c.Source.Head(a.c.Branch)
 	if err != nil {
 		return false, errors.Join(fetchErr, err)
@@ -111,23 +112,32 @@ func (a *Agent) loadInventory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var previous map[string]previousApp
-	if a.c.Previous != nil {
-		if r, ok := a.c.Previous(ctx); ok {
-			previous = previousApps(r)
-		}
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.install, a.manager = inv.Install, managerPrefix+inv.Install
 	a.commit = inv.Commit
-	a.previous = previous
 	for id, e := range inv.Entries {
 		o := a.object(id)
 		o.entry, o.inventory = e, true
 	}
 	a.loaded = true
 	return nil
+}
+
+// loadPrevious reads the last report, once: before this process writes its
+// first one, which takes the place of it.
+func (a *Agent) loadPrevious(ctx context.Context) {
+	if a.ready || a.recalled || a.c.Previous == nil {
+		return
+	}
+	r, ok := a.c.Previous(ctx)
+	if !ok {
+		return
+	}
+	a.recalled = true
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.before, a.previous, a.started = r, previousApps(r), a.c.Now()
 }
 
 // reconcile plans and executes what was rendered.

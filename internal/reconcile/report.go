@@ -79,7 +79,17 @@ func (a *Agent) report(now time.Time) state.Report {
 	r := state.Report{Env: a.c.Env, Cluster: a.c.Cluster, Commit: a.commit, At: now.UTC(), Problem: cut(a.problem, maxProblem), Apps: []state.AppReport{}}
 	if !a.ready {
 		// Nothing was looked at: what the process before said is not known to
-		// be wrong, and not known to be right.
+		// be wrong, and not known to be right. previous keeps its phases.
+		if r.Commit == "" {
+			r.Commit = a.before.Commit
+		}
+		for _, app := range a.before.Apps {
+			since := a.started.UTC()
+			if app.Phase == state.Unknown {
+				since = app.Since
+			}
+			r.Apps = append(r.Apps, state.AppReport{App: app.App, Content: app.Content, Phase: state.Unknown, Since: since})
+		}
 		return r
 	}
 	left := maxFailingBytes
@@ -166,7 +176,7 @@ func (a *Agent) reporting(ctx context.Context) {
 		}
 		a.mu.Lock()
 		r := a.report(a.c.Now())
-		idle := a.idle()
+		idle, ready := a.idle(), a.ready
 		a.mu.Unlock()
 		since := time.Since(at)
 		beat := since >= a.c.Heartbeat
@@ -183,7 +193,7 @@ func (a *Agent) reporting(ctx context.Context) {
 				continue
 			}
 		}
-		if r.Commit == "" && r.Problem == "" {
+		if !ready && r.Problem == "" {
 			timer.Reset(idle)
 			continue // the first pass is not over
 		}

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,5 +76,37 @@ func TestKeptObjectsAreReportedWithoutAnyApp(t *testing.T) {
 	got := a.report(time.Time{}).Apps
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("apps (-want +got):\n%s", diff)
+	}
+}
+
+func TestSinceSurvivesAStartWithoutTheCluster(t *testing.T) {
+	w := newWorld(t)
+	commit := w.commit("first", shop())
+	before := w.once()
+	w.wire.cut.Store(true)
+	mark := w.mark()
+	a := w.agent(func(c *Config) {
+		c.Previous = func(context.Context) (state.Report, bool) {
+			if r, ok := w.last(); ok {
+				return r, true // as a store does: the last one, of whichever process
+			}
+			return before, true
+		}
+	})
+	w.run(a)
+	r := w.awaitReport("that the cluster is not there", func(r state.Report) bool { return strings.Contains(r.Problem, "the wire is cut") })
+	if r.Commit != commit || len(r.Apps) != 2 || r.Apps[0].Phase != state.Unknown || r.Apps[0].Content != before.Apps[0].Content {
+		t.Errorf("without the cluster: %+v", r)
+	}
+	w.wire.cut.Store(false)
+	a.Poke()
+	r = w.awaitHealthy(commit)
+	for i, app := range r.Apps {
+		if !app.Since.Equal(before.Apps[i].Since) {
+			t.Errorf("%s: since %s became %s", app.App, before.Apps[i].Since, app.Since)
+		}
+	}
+	if got := w.seen(mark, EventPhase); len(got) != 0 {
+		t.Errorf("phases changed: %+v", got)
 	}
 }
