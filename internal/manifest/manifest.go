@@ -9,6 +9,7 @@ package manifest
 import (
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 )
 
@@ -68,34 +69,55 @@ func NewRenderer(l Limits) *Renderer { return &Renderer{limits: l.withDefaults()
 
 // Render renders the environment at dir, app by app as Apps lists them, sorted
 // by name. What is wrong with an app is in its Problem; the error is about dir
-// itself. An object that an earlier app has too is a problem of the later app.
+// itself. An object that several apps have is a problem of each of them.
 func (r *Renderer) Render(fsys fs.FS, dir string) ([]App, error) {
 	dirs, err := list(fsys, dir)
 	if err != nil {
-		return nil, fmt.Errorf("render %s: %w", dir, err)
+		return nil, err // names dir; what for it was rendered, callers say
 	}
 	apps := make([]App, 0, len(dirs))
 	for _, d := range dirs {
 		apps = append(apps, r.render(fsys, d))
 	}
-	owners := map[ID]*App{}
-	for i := range apps {
-		own(owners, &apps[i])
-	}
+	share(apps)
 	return apps, nil
 }
 
-// own enters an app's objects, or makes the app a problem and enters none.
-func own(owners map[ID]*App, a *App) {
-	for _, o := range a.Objects {
-		if first := owners[o.id]; first != nil {
-			a.Objects, a.Problem = nil, fmt.Errorf("%s: %s is in app %s (%s) too; an object belongs to one app", o.source, o.id, first.Name, first.Dir)
-			return
+// share makes every app with an object that another app has too a problem.
+// Neither is right by its name: were one to keep the object, a new app could
+// take it from its rightful owner.
+func share(apps []App) {
+	owners := map[ID][]int{} // the apps that have an object
+	for i, a := range apps {
+		for _, o := range a.Objects {
+			owners[o.id] = append(owners[o.id], i)
 		}
 	}
-	for _, o := range a.Objects {
-		owners[o.id] = a
+	problems := make([]error, len(apps))
+	for i, a := range apps {
+		for _, o := range a.Objects {
+			if also := owners[o.id]; len(also) > 1 {
+				problems[i] = shared(apps, o, i, also)
+				break
+			}
+		}
 	}
+	for i, problem := range problems {
+		if problem != nil {
+			apps[i].Objects, apps[i].Problem = nil, problem
+		}
+	}
+}
+
+// shared names the other apps that have an object of app i.
+func shared(apps []App, o Object, i int, also []int) error {
+	var others []string
+	for _, j := range also {
+		if j != i {
+			others = append(others, fmt.Sprintf("%s (%s)", apps[j].Name, apps[j].Dir))
+		}
+	}
+	return fmt.Errorf("%s: %s is in app %s, too; keep it in one of them", o.source, o.id, strings.Join(others, " and in app "))
 }
 
 // render renders one app and turns whatever goes wrong into its Problem.
