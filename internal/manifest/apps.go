@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -37,7 +38,7 @@ type place struct {
 func Apps(fsys fs.FS, dir string) ([]AppDir, error) {
 	places, err := list(fsys, dir)
 	if err != nil {
-		return nil, fmt.Errorf("list the apps of %s: %w", dir, err)
+		return nil, err // names dir
 	}
 	apps := make([]AppDir, len(places))
 	for i, p := range places {
@@ -46,13 +47,26 @@ func Apps(fsys fs.FS, dir string) ([]AppDir, error) {
 	return apps, nil
 }
 
+// noDirectory is an environment's directory that is not there.
+type noDirectory string
+
+func (d noDirectory) Error() string {
+	return fmt.Sprintf("environment directory %s does not exist; create it with an app's manifests in it, or correct the environment's path", string(d))
+}
+
+// Is makes it the file system's own error to callers.
+func (noDirectory) Is(target error) bool { return target == fs.ErrNotExist }
+
 // list finds the apps of an environment.
 func list(fsys fs.FS, dir string) ([]place, error) {
 	if !fs.ValidPath(dir) {
-		return nil, fmt.Errorf("not a path inside the repository; write it without a leading slash, and without dots for folders above")
+		return nil, fmt.Errorf("environment directory %q is no path inside the repository; write it without a leading slash, and without dots for folders above", dir)
 	}
 	t := newTree(fsys, Limits{}.withDefaults())
 	entries, err := t.list(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noDirectory(dir)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +92,7 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 		p := place{AppDir: AppDir{Name: RootApp, Dir: dir}, flat: true}
 		p.Files, _ = t.walk(dir, false, 0)
 		if slices.ContainsFunc(places, func(q place) bool { return q.Name == p.Name }) {
-			return nil, fmt.Errorf("the files in it and the folder %s would both be app %s; move the files into a folder of their own", path.Join(dir, p.Name), p.Name)
+			return nil, fmt.Errorf("environment directory %s: the files in it and the folder %s would both be app %s; move the files into a folder of their own", dir, path.Join(dir, p.Name), p.Name)
 		}
 		places = append(places, p)
 	}

@@ -351,7 +351,10 @@ func TestAPanicIsOneAppsProblem(t *testing.T) {
 
 func TestTheErrorIsAboutTheDirectory(t *testing.T) {
 	r := NewRenderer(Limits{})
-	if _, err := r.Render(repository("env/x.yaml", configMap), "missing"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "missing") {
+	if _, err := r.Render(repository("env/x.yaml", configMap), "missing"); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "environment directory missing does not exist; ") || strings.Count(err.Error(), "missing") != 1 {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Apps(repository("env/x.yaml", configMap), "missing"); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "environment directory missing does not exist; ") {
 		t.Errorf("got %v", err)
 	}
 	for _, dir := range []string{"/env", "../env", "", "env/"} {
