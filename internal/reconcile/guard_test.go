@@ -160,3 +160,38 @@ func TestAPruneThatFailsIsReportedAndTriedAgainAlone(t *testing.T) {
 		return ""
 	})
 }
+
+func TestFieldsOfALostInstallationAreTakenOver(t *testing.T) {
+	w := newWorld(t)
+	two := func(keys string) string {
+		return "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: two, namespace: ENV}\ndata: {" + keys + "}\n"
+	}
+	files := shop()
+	files["envs/here/api/two.yaml"] = two("a: x, b: x")
+	w.commit("first", files)
+	w.once()
+	p := w.person()
+	p.must("DELETE", "/api/v1/namespaces/towpath-"+w.env+"/configmaps/towpath-inventory-"+w.env+"-0", plainJSON, "")
+	if r := w.once(); !healthy(r) {
+		t.Fatalf("report: %+v", r)
+	}
+	w.commit("drop b", map[string]string{"envs/here/api/two.yaml": two("a: x")})
+	if r := w.once(); !healthy(r) {
+		t.Fatalf("report: %+v", r)
+	}
+	two1 := p.get(w.core("configmaps", "two"))
+	if at(two1, "data|b") != nil {
+		t.Errorf("data: %v", two1["data"])
+	}
+
+	// A second agent at work beside us, which has gone since.
+	p.must("PATCH", w.core("configmaps", "two")+"?fieldManager=towpath-other", applyPatch,
+		`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"two","labels":{"`+LabelEnv+`":"`+w.env+`"}},"data":{"a":"x"}}`)
+	w.commit("drop a", map[string]string{"envs/here/api/two.yaml": two("c: x")})
+	if r := w.once(); !healthy(r) {
+		t.Fatalf("report: %+v", r)
+	}
+	if two2 := p.get(w.core("configmaps", "two")); at(two2, "data|a") != nil || at(two2, "data|c") != "x" {
+		t.Errorf("data: %v", two2["data"])
+	}
+}

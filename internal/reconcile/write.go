@@ -86,12 +86,18 @@ func (a *Agent) apply(ctx context.Context, w *Wanted, e Entry, live Live) (kube.
 			res, err = a.c.API.Apply(ctx, t, body, opts)
 		}
 	}
-	if err != nil || ours || !foreign(res.Meta, a.manager) {
+	if err != nil {
 		return res, err
+	}
+	take := a.takes(w, e)
+	if !slices.ContainsFunc(res.Fields, func(f kube.Fields) bool {
+		return f.Subresource == "" && f.Manager != a.manager && take(f.Manager)
+	}) {
+		return res, nil
 	}
 	// Others keep their share of our fields, and a field that goes from Git
 	// would stay. That they have it is no reason not to go on.
-	if took, err := a.c.API.TakeOver(ctx, t, takeable, a.manager); took && err == nil {
+	if took, err := a.c.API.TakeOver(ctx, t, take, a.manager); took && err == nil {
 		opts.Force = true
 		return a.c.API.Apply(ctx, t, body, opts)
 	}
@@ -134,13 +140,20 @@ func (a *Agent) mayTake(ctx context.Context, t kube.Target, conflict error) erro
 	return nil
 }
 
-func foreign(m kube.Meta, manager string) bool {
-	for _, f := range m.Fields {
-		if f.Subresource == "" && f.Manager != manager && takeable(f.Manager) {
-			return true
+// takes returns whose fields are taken over once w was applied: of people and
+// earlier tools when the object comes to be ours; of other installations for
+// this environment then, and with each change in Git, so that two agents at
+// work do not take from each other without end. That the object is of this
+// environment is known by then: without force, its label would be a conflict.
+func (a *Agent) takes(w *Wanted, e Entry) func(manager string) bool {
+	ours := e.UID != ""
+	theirs := ours && e.Want != w.Hash || !ours && !w.Force
+	return func(manager string) bool {
+		if strings.HasPrefix(manager, managerPrefix) {
+			return theirs && manager != inventoryManager
 		}
+		return !ours && takeable(manager)
 	}
-	return false
 }
 
 // acceptable returns why the API server would refuse to create w, which it
