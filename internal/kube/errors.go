@@ -55,6 +55,17 @@ func (e *Error) Error() string {
 // Unwrap returns the kind of failure.
 func (e *Error) Unwrap() error { return e.Is }
 
+var (
+	query     = regexp.MustCompile(`(https?://[^\s"?]+)\?[^\s"]*`)
+	localPort = regexp.MustCompile(`\b((?:read|write) (?:tcp|udp)\d?) \S+->`)
+)
+
+// steady leaves out of an error what is another with each attempt, so that the
+// same failure reads the same: the query of a URL and our own port.
+func steady(s string) string {
+	return localPort.ReplaceAllString(query.ReplaceAllString(s, "$1"), "$1 ")
+}
+
 var managerOf = regexp.MustCompile(`conflicts? with "([^"]*)"`)
 
 // explain turns an error of client-go into an Error. secret keeps the answer
@@ -63,7 +74,7 @@ func explain(op, object string, secret bool, err error) error {
 	if err == nil {
 		return nil
 	}
-	e := &Error{Op: op, Object: object, Message: oneLine(err.Error())}
+	e := &Error{Op: op, Object: object, Message: oneLine(steady(err.Error()))}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		e.Is, e.Hint = ErrUnreachable, "check the API server and the network"

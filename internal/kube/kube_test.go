@@ -246,3 +246,15 @@ func TestOnlyImmutabilityIsImmutable(t *testing.T) {
 		})
 	}
 }
+
+func TestTheSameFailureReadsTheSame(t *testing.T) {
+	say := func(seconds, port string) string {
+		return explain("watch", "ConfigMap", false, errors.New(`Get "https://10.0.0.1:6443/api/v1/configmaps?timeoutSeconds=`+seconds+`&watch=true": read tcp 10.0.0.9:`+port+`->10.0.0.1:6443: connection reset by peer`)).Error()
+	}
+	want := `watch ConfigMap: Get "https://10.0.0.1:6443/api/v1/configmaps": read tcp 10.0.0.1:6443: connection reset by peer; check the API server and the network`
+	for _, got := range []string{say("301", "40001"), say("577", "40002")} {
+		if got != want {
+			t.Errorf("error %q\nwant  %q", got, want)
+		}
+	}
+}
