@@ -163,16 +163,18 @@ func (w *watching) observe(m kube.Meta) {
 		return // our own write, or what was before it
 	}
 	o.live, o.known = a.liveOf(m), true
+	if m.Deleting && o.health.condition != terminating {
+		// Also when Git has it no more: it may come back before it is gone.
+		o.setHealth(health{condition: terminating, message: "it is being deleted"})
+		a.reports.signal()
+	}
 	if a.noteDrift(o) || o.want == nil || o.entry.UID == "" {
 		return
 	}
 	switch {
 	case !w.kind.HasStatus:
-		if c := current; o.health.condition == unknown || o.live.Deleting {
-			if o.live.Deleting {
-				c = terminating
-			}
-			o.setHealth(health{condition: c})
+		if o.health.condition == unknown {
+			o.setHealth(health{condition: current})
 			a.reports.signal()
 		}
 	case o.health.condition == unknown && !w.ready:

@@ -195,3 +195,35 @@ func TestFieldsOfALostInstallationAreTakenOver(t *testing.T) {
 		t.Errorf("data: %v", two2["data"])
 	}
 }
+
+func TestWhatComesBackWhileItIsBeingDeletedIsNotHealthy(t *testing.T) {
+	files := shop()
+	w, a, _ := started(t, files)
+	p := w.person()
+	settings := w.core("configmaps", "settings")
+	p.must("PATCH", settings+"?fieldManager=ops", mergePatch, `{"metadata":{"finalizers":["example.org/hold"]}}`)
+	w.commit("drop", map[string]string{"envs/here/api/config.yaml": ""})
+	a.Poke()
+	w.eventually(func() string {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if o := a.objects[manifest.ID{Kind: "ConfigMap", Namespace: w.env, Name: "settings"}]; o == nil || !o.live.Deleting {
+			return "its deletion is not seen"
+		}
+		return ""
+	})
+	commit := w.commit("back", map[string]string{"envs/here/api/config.yaml": configMapYAML("settings", "one")})
+	a.Poke()
+	r := w.awaitReport("the newest commit", func(r state.Report) bool { return r.Commit == commit && len(r.Apps) == 2 })
+	if r.Apps[0].Phase == state.Healthy || !strings.Contains(r.Apps[0].Failing[0].Reason, "being deleted") {
+		t.Errorf("report: %+v", r.Apps[0])
+	}
+	if r := w.once(func(c *Config) { c.Wait = -1 }); healthy(r) {
+		t.Errorf("once: %+v", r)
+	}
+	p.must("PATCH", settings+"?fieldManager=ops", mergePatch, `{"metadata":{"finalizers":null}}`)
+	w.awaitHealthy(commit)
+	if o := p.get(settings); o == nil || at(o, "metadata|deletionTimestamp") != nil {
+		t.Error("it is not back")
+	}
+}

@@ -393,6 +393,8 @@ func (a *Agent) settle(k kube.Kind) (look bool) {
 		}
 		if k.HasStatus {
 			look = true
+		} else if o.known && o.live.Deleting {
+			o.setHealth(health{condition: terminating, message: "it is being deleted"})
 		} else if o.known && o.live.Exists {
 			o.setHealth(health{condition: current})
 		}
