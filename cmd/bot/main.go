@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -28,9 +29,20 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], std{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	s := std{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	quiet()
+	code := run(ctx, os.Args[1:], s)
 	stop()
 	os.Exit(code)
+}
+
+// quiet keeps libraries off standard error: kustomize prints warnings there past
+// every logger, which would break --log-format json. Called before anything runs.
+func quiet() {
+	log.SetOutput(io.Discard)
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
 }
 
 // std is what a command talks to: data goes to out, progress and logs to err.
