@@ -391,11 +391,12 @@ func (a *Agent) settle(k kube.Kind) (look bool) {
 		if kindOf(id) != (kindID{k.Group, k.Kind}) || o.want == nil || o.entry.UID == "" || o.health.condition != unknown {
 			continue
 		}
-		if k.HasStatus {
+		switch {
+		case k.HasStatus:
 			look = true
-		} else if o.known && o.live.Deleting {
+		case o.known && o.live.Deleting:
 			o.setHealth(health{condition: terminating, message: "it is being deleted"})
-		} else if o.known && o.live.Exists {
+		case o.known && o.live.Exists:
 			o.setHealth(health{condition: current})
 		}
 	}

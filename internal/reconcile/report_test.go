@@ -51,7 +51,7 @@ func TestAReportIsBounded(t *testing.T) {
 	}
 
 	var many []App
-	for i := range 2000 {
+	for i := range 200 {
 		many = append(many, failingApp(fmt.Sprintf("app%04d", i), 30, long))
 	}
 	data, err := json.Marshal(idle(many...).report(time.Now()))

@@ -79,7 +79,7 @@ func (a *Agent) apply(ctx context.Context, w *Wanted, e Entry, live Live) (kube.
 		if !w.Recreate {
 			return res, fmt.Errorf("%w, or set the annotation %s: \"true\" to have the object deleted and created anew", err, AnnotationRecreate)
 		}
-		if err = a.acceptable(ctx, t, w); err != nil {
+		if err := a.acceptable(ctx, t, w); err != nil {
 			return res, err
 		}
 		if err = a.remove(ctx, t, e); err == nil {
