@@ -136,14 +136,14 @@ func (r *registryFlags) client() *registry.Client {
 }
 
 // newBot wires a bot. reg may be nil: then no registry is asked.
-func (c *connection) newBot(repo *gitrepo.Repo, reg promote.Registry, logger *slog.Logger, unauthenticated bool) (*promote.Bot, error) {
+func (c *connection) newBot(repo *gitrepo.Repo, reg promote.Registry, logger *slog.Logger, unauthenticated bool) *promote.Bot {
 	forge := forgeFor(repo, botUser, logger)
 	return promote.New(promote.Config{
 		Git: repo, Registry: reg, Forge: forge, Branch: c.branch, User: botUser, Logger: logger, Now: now, Due: due,
 		Author:               repo.Author(),
 		States:               func(ctx context.Context) (state.State, error) { return state.Load(ctx, repo) },
 		AllowUnauthenticated: unauthenticated, Howto: localHowto(),
-	}), nil
+	})
 }
 
 // due reports whether a schedule has a time between last and now.
@@ -170,9 +170,5 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg promote
 	}
 	defer repo.Close()
 	// What the bot would log is in what the command prints.
-	bot, err := c.newBot(repo, reg, slog.New(slog.DiscardHandler), unauthenticated)
-	if err != nil {
-		return promote.Situation{}, err
-	}
-	return bot.Look(ctx)
+	return c.newBot(repo, reg, slog.New(slog.DiscardHandler), unauthenticated).Look(ctx)
 }

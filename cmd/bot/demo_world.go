@@ -146,8 +146,8 @@ func (w *world) startTowpath(ctx context.Context) error {
 			return err
 		}
 	}
-	w.viewer, err = w.conn.newBot(w.git, w.reg.client(), slog.New(slog.DiscardHandler), true)
-	return err
+	w.viewer = w.conn.newBot(w.git, w.reg.client(), slog.New(slog.DiscardHandler), true)
+	return nil
 }
 
 func (w *world) startAgent(ctx context.Context, env string) error {

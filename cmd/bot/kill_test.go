@@ -132,10 +132,7 @@ func (k *killStory) seed() {
 		t.Fatal(err)
 	}
 	conn := connection{repo: k.repo, branch: "main", forge: "local"}
-	k.viewer, err = conn.newBot(k.git, nil, slog.New(slog.DiscardHandler), true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	k.viewer = conn.newBot(k.git, nil, slog.New(slog.DiscardHandler), true)
 }
 
 // keepRunning keeps one `towpath run` alive. With rnd it kills it five times, at
@@ -185,11 +182,7 @@ func (k *killStory) keepRunning(ctx context.Context, stop <-chan struct{}, rnd *
 
 // report plays the agents: what Git holds is healthy since it was first seen.
 func (k *killStory) report(ctx context.Context, git *gitrepo.Repo) {
-	bot, err := (&connection{repo: k.repo, branch: "main", forge: "local"}).newBot(git, nil, slog.New(slog.DiscardHandler), true)
-	if err != nil {
-		k.t.Error(err)
-		return
-	}
+	bot := (&connection{repo: k.repo, branch: "main", forge: "local"}).newBot(git, nil, slog.New(slog.DiscardHandler), true)
 	since := map[string]time.Time{}
 	for sleep(ctx, 100*time.Millisecond) {
 		sit, err := bot.Look(ctx)

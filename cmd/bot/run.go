@@ -103,8 +103,8 @@ func (b *botLoop) open(ctx context.Context) error {
 		return err
 	}
 	b.closeRepo = repo.Close
-	b.bot, err = b.conn.newBot(repo, b.reg.client(), b.logger, b.unauthenticated)
-	return err
+	b.bot = b.conn.newBot(repo, b.reg.client(), b.logger, b.unauthenticated)
+	return nil
 }
 
 // run ticks until ctx ends. A tick that moved something is followed by another

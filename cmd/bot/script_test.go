@@ -53,9 +53,7 @@ func scriptGreen(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	defer repo.Close()
 	conn := connection{repo: args[0], branch: "main", forge: "local"}
-	bot, err := conn.newBot(repo, nil, slog.New(slog.DiscardHandler), true)
-	ts.Check(err)
-	sit, err := bot.Look(ctx)
+	sit, err := conn.newBot(repo, nil, slog.New(slog.DiscardHandler), true).Look(ctx)
 	ts.Check(err)
 	r := state.Report{Env: args[1], Cluster: args[1], Commit: sit.Commit, At: now()}
 	for _, a := range sit.Envs[args[1]].Apps {

@@ -93,11 +93,12 @@ func (a *Agent) report(now time.Time) state.Report {
 		return r
 	}
 	left := maxFailingBytes
-	apps := append(slices.Clone(a.apps), a.leftBehind()...)
+	kept := a.notDeleted()
+	apps := append(slices.Clone(a.apps), a.leftBehind(kept)...)
 	slices.SortFunc(apps, func(x, y App) int { return strings.Compare(x.Name, y.Name) })
 	next := make(map[string]previousApp, len(apps))
 	for _, app := range apps {
-		v := judge(app.Name, app.Problem, a.seen(app, now))
+		v := judge(app.Name, app.Problem, append(a.seen(app, now), kept[app.Name]...))
 		out := state.AppReport{App: app.Name, Content: app.Content, Phase: v.phase, Since: now.UTC(), Failing: bounded(v.failing, &left)}
 		old, known := a.previous[app.Name]
 		if known && old.Phase == out.Phase && old.Content == out.Content && !old.Since.IsZero() {
@@ -114,16 +115,27 @@ func (a *Agent) report(now time.Time) state.Report {
 
 // leftBehind returns the apps that Git has no more and of which something is
 // left that should not be. a.mu is held.
-func (a *Agent) leftBehind() []App {
+func (a *Agent) leftBehind(kept map[string][]seenObject) []App {
 	known := map[string]bool{}
 	for _, app := range a.apps {
 		known[app.Name] = true
 	}
 	var out []App
-	for _, o := range a.objects {
-		if o.notDeleted() != "" && !known[o.entry.App] {
-			known[o.entry.App] = true
-			out = append(out, App{Name: o.entry.App})
+	for app := range kept {
+		if !known[app] {
+			out = append(out, App{Name: app})
+		}
+	}
+	return out
+}
+
+// notDeleted returns, by app, the objects that Git has no more and that are still
+// there, in one walk over all objects. a.mu is held.
+func (a *Agent) notDeleted() map[string][]seenObject {
+	out := map[string][]seenObject{}
+	for id, o := range a.objects {
+		if reason := o.notDeleted(); reason != "" {
+			out[o.entry.App] = append(out[o.entry.App], seenObject{id: id, applied: true, problem: "not deleted: " + reason})
 		}
 	}
 	return out
@@ -147,11 +159,6 @@ func (a *Agent) seen(app App, now time.Time) []seenObject {
 			s.health = health{message: watch.broken.Error()}
 		}
 		out = append(out, s)
-	}
-	for id, o := range a.objects {
-		if reason := o.notDeleted(); reason != "" && o.entry.App == app.Name {
-			out = append(out, seenObject{id: id, applied: true, problem: "not deleted: " + reason})
-		}
 	}
 	return out
 }
