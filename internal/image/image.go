@@ -60,3 +60,25 @@ func (r Ref) String() string {
 	}
 	return s
 }
+
+// Platform is what an image runs on: linux/amd64, linux/arm64/v8. Variant may
+// be empty; a wanted platform without a variant is met by every variant.
+type Platform struct {
+	OS           string
+	Architecture string
+	Variant      string
+}
+
+// String is "os/architecture" or "os/architecture/variant".
+func (p Platform) String() string {
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// Meets reports whether an image built for p runs where want is asked for.
+func (p Platform) Meets(want Platform) bool {
+	return p.OS == want.OS && p.Architecture == want.Architecture && (want.Variant == "" || p.Variant == want.Variant)
+}

@@ -11,6 +11,7 @@ const (
 	maxNameLength = 255 // bytes of host and path together
 	maxTagLength  = 128 // bytes
 	digestHex     = 64  // hexadecimal digits of a sha256
+	maxPlatform   = 64  // bytes of os/architecture/variant
 )
 
 const (
@@ -330,4 +331,22 @@ func isHex(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// ParsePlatform reads os/architecture or os/architecture/variant, as in
+// linux/amd64 and linux/arm/v7: lower case letters, digits and underscores.
+func ParsePlatform(s string) (Platform, error) {
+	parts := strings.Split(s, "/")
+	bad := len(parts) < 2 || len(parts) > 3 || len(s) > maxPlatform
+	for _, part := range parts {
+		bad = bad || part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789_.") != ""
+	}
+	if bad {
+		return Platform{}, fmt.Errorf("platform %q is not os/architecture or os/architecture/variant, such as linux/amd64", shorten(s))
+	}
+	p := Platform{OS: parts[0], Architecture: parts[1]}
+	if len(parts) == 3 {
+		p.Variant = parts[2]
+	}
+	return p, nil
 }

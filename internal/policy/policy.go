@@ -21,13 +21,19 @@ type Policy struct {
 	Schedule string // five cron fields, "@every 5m", "@hourly"…; Load fills in DefaultSchedule
 
 	// Exactly one of the selectors is set.
-	Semver    *Semver
-	DigestTag image.Tag // follow this mutable tag by its digest
+	Semver       *Semver
+	Calver       *Calver
+	Numerical    *Numerical
+	Alphabetical *Alphabetical
+	DigestTag    image.Tag // follow this mutable tag by its digest
 
 	Filter         *Filter
 	Exclude        []Exclude
-	Lane           Lane // zero value: LaneStrict
-	Pin            Pin  // zero value: PinTag
+	Lane           Lane             // zero value: LaneStrict
+	Platforms      []image.Platform // the chosen image must have all of them; empty: not asked
+	MinAge         time.Duration    // since its digest was first seen; 0: not asked
+	Pin            Pin              // zero value: PinTag
+	RefreshDigest  bool             // with PinDigest: write the digest again when an unchanged tag moves
 	AllowDowngrade bool
 	Source         Source
 }
@@ -40,6 +46,30 @@ type Semver struct {
 	Range       string // "1.x", "^1.2", ">=1.2 <2", "1.x || 3.x"
 	Prereleases bool   // -rc.1, -beta… count too
 }
+
+// Calver selects the newest date in Layout, for instance "YYYY-0M-0D[-N]".
+type Calver struct {
+	Layout string
+}
+
+// Numerical selects by whole numbers of any length, compared exactly.
+type Numerical struct {
+	Order Order // Load fills in OrderNewest
+}
+
+// Alphabetical selects by the bytes of the tag.
+type Alphabetical struct {
+	Order Order // Load fills in OrderNewest
+}
+
+// Order says which end of an ordering is the newest.
+type Order string
+
+// The orders.
+const (
+	OrderNewest Order = "newest" // the highest number, the last of the alphabet
+	OrderOldest Order = "oldest" // the lowest number, the first of the alphabet
+)
 
 // Filter keeps the tags that Pattern matches. The selector sees what Extract
 // yields, the choice is the whole tag.
