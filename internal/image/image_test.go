@@ -180,18 +180,18 @@ func FuzzParseRef(f *testing.F) {
 
 func TestPlatforms(t *testing.T) {
 	for _, good := range []string{"linux/amd64", "linux/arm/v7", "windows/amd64"} {
-		p, err := image.ParsePlatform(good)
+		p, err := ParsePlatform(good)
 		if err != nil || p.String() != good {
 			t.Errorf("%s became %s, %v", good, p, err)
 		}
 	}
 	for _, bad := range []string{"", "linux", "linux/", "/amd64", "linux/arm/v7/x", "Linux/amd64", "linux/amd64 ", "linux/" + strings.Repeat("a", 64)} {
-		if p, err := image.ParsePlatform(bad); err == nil {
+		if p, err := ParsePlatform(bad); err == nil {
 			t.Errorf("%q was accepted as %s", bad, p)
 		}
 	}
-	arm := image.Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
-	for want, meets := range map[image.Platform]bool{
+	arm := Platform{OS: "linux", Architecture: "arm", Variant: "v7"}
+	for want, meets := range map[Platform]bool{
 		{OS: "linux", Architecture: "arm"}:                true,
 		{OS: "linux", Architecture: "arm", Variant: "v7"}: true,
 		{OS: "linux", Architecture: "arm", Variant: "v6"}: false,
