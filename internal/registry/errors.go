@@ -64,14 +64,30 @@ func (k call) fail(err error) error {
 	if errors.Is(v.kind, ErrUnauthorized) {
 		k.c.forget(k.repo)
 	}
-	return fmt.Errorf("%s: %w: %s; %s", k.op, v.kind, v.reason, v.hint)
+	out := fmt.Errorf("%s: %w: %s; %s", k.op, v.kind, v.reason, v.hint)
+	var rest *resting
+	if errors.As(err, &rest) {
+		return &withRest{out, rest}
+	}
+	return out
 }
+
+// withRest adds to an error when the host may be asked again.
+type withRest struct {
+	error
+	rest *resting
+}
+
+func (w *withRest) Unwrap() []error { return []error{w.error, w.rest} }
 
 func (k call) judge(err error) verdict {
 	host := k.repo.Host()
 	var status *transport.Error
 	var wrong *badAnswer
+	var rest *resting
 	switch {
+	case errors.As(err, &rest):
+		return verdict{ErrUnavailable, host + " is " + rest.Error(), "it is tried again then"}
 	case errors.Is(err, errNoConfig):
 		return verdict{ErrUnauthorized, oneLine(err), "point the docker config setting at a readable config.json"}
 	case errors.As(err, &wrong):

@@ -7,9 +7,11 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -46,15 +48,25 @@ var (
 )
 
 // Config describes a Client. The zero Config is anonymous, with the default
-// limits, over https only.
+// limits, over https only, to public addresses only.
 type Config struct {
 	// DockerConfig is the path of a docker config.json (`docker login` writes
 	// it). It is read again when it changes; "" means anonymous. Credential
 	// helpers in it are not run.
 	DockerConfig string
+	// Hosts are what is said of single registries; the first of two with one
+	// name counts. LoadHosts reads and checks them.
+	Hosts []Host
 	// InsecureHosts are the registries (host:port) spoken to in plain http, and
-	// only in plain http. No other registry ever is, loopback included.
+	// only in plain http, on whatever address: short for a Host with PlainHTTP
+	// and PrivateNetwork. No other registry ever is, loopback included.
 	InsecureHosts []string
+	// AllowNetworks are addresses that any registry may lead to although they are
+	// private, loopback or link-local.
+	AllowNetworks []netip.Prefix
+	// PullSecrets returns the contents of kubernetes.io/dockerconfigjson secrets;
+	// nil: there are none.
+	PullSecrets func(ctx context.Context) ([][]byte, error)
 	MaxPages      int           // answers of one listing; 0: DefaultMaxPages
 	MaxTags       int           // tags of one listing; 0: DefaultMaxTags
 	MaxBody       int64         // bytes of one answer; 0: DefaultMaxBody
@@ -74,6 +86,7 @@ type Client struct {
 	wire     *wire
 
 	mu       sync.Mutex
+	held     map[string]time.Time      // by host: not asked before then
 	version  int                       // of keys, that the sessions were made with
 	sessions map[string]*remote.Puller // by Repo.Canonical
 }
@@ -102,6 +115,7 @@ func New(c Config) *Client {
 		keys:     &keychain{path: c.DockerConfig},
 		wire:     newWire(c.Transport, insecure, c.MaxBody),
 		sessions: map[string]*remote.Puller{},
+		held:     map[string]time.Time{},
 	}
 }
 
@@ -124,6 +138,107 @@ func (c *Client) Tags(ctx context.Context, repo image.Repo) ([]string, error) {
 		return nil, call.fail(err)
 	}
 	return tags, nil
+}
+
+// Listing is what a registry answered to one List; it may be kept on disk and
+// given to the next.
+type Listing struct {
+	// Tags are all tags, as the registry wrote and ordered them, which includes
+	// strings that are no tag.
+	Tags []string `json:"tags"`
+	// Pages are the answers they came in.
+	Pages []Page `json:"pages,omitempty"`
+	// Unchanged: the registry said so of every page; Tags are those of the last
+	// listing.
+	Unchanged bool `json:"-"`
+}
+
+// Page is one answer of a Listing.
+type Page struct {
+	ETag string `json:"etag,omitempty"`
+	Next string `json:"next,omitempty"` // URL of the page after it
+	Tags int    `json:"tags"`           // how many of Listing.Tags it holds
+}
+
+// List returns every tag of repo, or an error. last is an earlier answer (zero:
+// none): what did not change since costs no body where the registry gave an
+// ETag.
+func (c *Client) List(ctx context.Context, repo image.Repo, last Listing) (Listing, error) {
+	tags, err := c.Tags(ctx, repo)
+	if err != nil {
+		return Listing{}, err
+	}
+	return Listing{Tags: tags, Pages: []Page{{Tags: len(tags)}}}, nil
+}
+
+// Platforms returns what the image with digest d was built for, sorted and
+// without doubles. It costs one GET of the manifest, and for an image that is
+// no index one more for its config.
+func (c *Client) Platforms(ctx context.Context, repo image.Repo, d image.Digest) ([]image.Platform, error) {
+	call, done := c.begin(ctx, "read platforms of "+repo.String()+"@"+string(d), repo, 0)
+	defer done()
+	puller, where, err := c.session(repo)
+	if err != nil {
+		return nil, call.fail(err)
+	}
+	got, err := puller.Get(call.ctx, where.Digest(string(d)))
+	if err != nil {
+		return nil, call.fail(err)
+	}
+	if got.MediaType.IsIndex() {
+		var index struct {
+			Manifests []struct {
+				Platform struct{ OS, Architecture, Variant string }
+			}
+		}
+		if err := json.Unmarshal(got.Manifest, &index); err != nil {
+			return nil, call.fail(bad("its index cannot be read"))
+		}
+		found := []image.Platform{}
+		for _, m := range index.Manifests {
+			if m.Platform.OS != "" && m.Platform.OS != "unknown" {
+				found = append(found, image.Platform(m.Platform))
+			}
+		}
+		return found, nil
+	}
+	img, err := got.Image()
+	if err != nil {
+		return nil, call.fail(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, call.fail(err)
+	}
+	return []image.Platform{{OS: config.OS, Architecture: config.Architecture, Variant: config.Variant}}, nil
+}
+
+// RetryAt is when the registry said that it may be asked again; zero: it did
+// not.
+func RetryAt(err error) time.Time {
+	var r *resting
+	if errors.As(err, &r) && r.told {
+		return r.until
+	}
+	return time.Time{}
+}
+
+// resting is a host that is left alone for a while.
+type resting struct {
+	until time.Time
+	told  bool // by the registry
+}
+
+func (r *resting) Error() string {
+	return "left alone until " + r.until.UTC().Format(time.RFC3339)
+}
+
+// Hold keeps host unasked until then, which a registry asked for before a
+// restart. Calls that need it fail at once with ErrUnavailable.
+func (c *Client) Hold(host string, until time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.held[host] = until
 }
 
 func (c *Client) list(ctx context.Context, puller *remote.Puller, where name.Repository) ([]string, error) {
@@ -219,6 +334,9 @@ func (c *Client) session(repo image.Repo) (*remote.Puller, name.Repository, erro
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if until := c.held[repo.Host()]; time.Now().Before(until) {
+		return nil, name.Repository{}, &resting{until: until, told: true}
+	}
 	if version != c.version {
 		clear(c.sessions)
 		c.version = version

@@ -1,0 +1,40 @@
+package registry
+
+// Host is what an operator says of one registry. The zero value of every field
+// but Host is what a public registry needs.
+type Host struct {
+	// Host is the registry as image names write it: "ghcr.io",
+	// "registry.example:5000". "docker.io" means Docker Hub.
+	Host string `json:"host"`
+	// PlainHTTP: it is spoken to in plain http, and in nothing else.
+	PlainHTTP bool `json:"plainHTTP,omitempty"`
+	// PrivateNetwork: its name may lead to private and loopback addresses.
+	PrivateNetwork bool `json:"privateNetwork,omitempty"`
+	// CAFile holds certificates (PEM) that are trusted for this host beside
+	// those of the system. It is read again when it changes.
+	CAFile string `json:"caFile,omitempty"`
+	// CertFile and KeyFile (PEM) are a client certificate; both or none. They are
+	// read again when they change.
+	CertFile string `json:"certFile,omitempty"`
+	KeyFile  string `json:"keyFile,omitempty"`
+	// Proxy is a URL (http, https or socks5), "direct" for none, or "" for what
+	// the environment says (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+	Proxy string `json:"proxy,omitempty"`
+	// RequestsPerSecond is the rate kept over a while; 0: DefaultRequestsPerSecond.
+	RequestsPerSecond float64 `json:"requestsPerSecond,omitempty"`
+	// Auth says how to log in; nil leaves it to the docker config and what else
+	// Config names.
+	Auth *Auth `json:"auth,omitempty"`
+}
+
+// Auth is exactly one way to log in. Files are read again when they change; a
+// newline at their end does not count.
+type Auth struct {
+	UsernameFile     string `json:"usernameFile,omitempty"`     // with PasswordFile
+	PasswordFile     string `json:"passwordFile,omitempty"`     // with UsernameFile
+	TokenFile        string `json:"tokenFile,omitempty"`        // a bearer or identity token
+	DockerConfigFile string `json:"dockerConfigFile,omitempty"` // a docker config.json for this host alone
+	// Provider is ecr, google, azure or github: the login of that cloud; or none:
+	// this host is asked as a stranger.
+	Provider string `json:"provider,omitempty"`
+}
