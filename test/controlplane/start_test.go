@@ -105,7 +105,7 @@ func TestControlPlane(t *testing.T) {
 }
 
 func TestAKilledParentLeavesNothing(t *testing.T) {
-	build(t)
+	built(t)
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+dir)
@@ -140,7 +140,7 @@ func TestAKilledParentLeavesNothing(t *testing.T) {
 }
 
 func TestACancelledStartLeavesNothing(t *testing.T) {
-	build(t)
+	built(t)
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -161,7 +161,7 @@ func TestACancelledStartLeavesNothing(t *testing.T) {
 }
 
 func TestAPortTakenByAnotherProcessIsNotUsed(t *testing.T) {
-	bin := build(t)
+	bin := built(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestAPortTakenByAnotherProcessIsNotUsed(t *testing.T) {
 }
 
 func TestAServerThatCannotStartIsNamedWithItsLog(t *testing.T) {
-	bin := build(t)
+	bin := built(t)
 	set := newSet(Config{})
 	defer set.Stop()
 	if err := set.makeDir(t.TempDir()); err != nil {
@@ -230,8 +230,8 @@ func TestAConfigThatCannotWorkIsRefused(t *testing.T) {
 	}
 }
 
-// build returns the servers, building them if no test before did.
-func build(t *testing.T) Binaries {
+// built returns the servers, building them if no test before did.
+func built(t *testing.T) Binaries {
 	t.Helper()
 	bin, err := Build(t.Context(), Config{Progress: t.Output()})
 	if err != nil {

@@ -1,17 +1,36 @@
-package controlplane
+package build
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+const modulePath = "test/some/servers"
+
+// some are three binaries of two modules.
+func some() Servers {
+	return Servers{
+		Name: "some", Title: "some servers", Module: modulePath, Intro: []string{"building some servers, kept in"},
+		Steps: []Step{
+			{Folder: ".", Package: "./janitor", Binary: "janitor", What: "janitor"},
+			{Folder: "kwok", Package: ".", Binary: "kwok", What: "kwok"},
+			{Folder: ".", Package: ".", Binary: "servers", What: "the rest"},
+		},
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sources writes a checkout whose servers are three programs of one line, which build in a second.
 func sources(t *testing.T) string {
@@ -42,14 +61,14 @@ func write(t *testing.T, path, text string) {
 // kept returns the folders of servers in the cache.
 func kept(t *testing.T, cache string) []string {
 	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(cache, "controlplane"))
+	entries, err := os.ReadDir(filepath.Join(cache, "some"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var dirs []string
 	for _, entry := range entries {
 		if entry.IsDir() {
-			dirs = append(dirs, filepath.Join(cache, "controlplane", entry.Name()))
+			dirs = append(dirs, filepath.Join(cache, "some", entry.Name()))
 		}
 	}
 	return dirs
@@ -58,39 +77,44 @@ func kept(t *testing.T, cache string) []string {
 func TestBuildsAtTheSameTimeBuildOnce(t *testing.T) {
 	cfg := Config{Source: sources(t), CacheDir: t.TempDir()}
 	var (
-		said [3]bytes.Buffer
-		bins [3]Binaries
+		said [3]atomic.Int64 // builds
+		dirs [3]string
 		errs [3]error
 		wg   sync.WaitGroup
 	)
 	for i := range said {
 		wg.Go(func() {
 			mine := cfg
-			mine.Progress = &said[i]
-			bins[i], errs[i] = Build(t.Context(), mine)
+			mine.Say = func(format string, _ ...any) {
+				if strings.HasPrefix(format, "built in ") {
+					said[i].Add(1)
+				}
+			}
+			dirs[i], errs[i] = some().Build(t.Context(), mine)
 		})
 	}
 	wg.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
 	}
-	builds := 0
+	builds := int64(0)
 	for i := range said {
-		builds += strings.Count(said[i].String(), "built in ")
-		if bins[i] != bins[0] {
-			t.Errorf("different answers: %v and %v", bins[i], bins[0])
+		builds += said[i].Load()
+		if dirs[i] != dirs[0] {
+			t.Errorf("different answers: %s and %s", dirs[i], dirs[0])
 		}
 	}
 	if builds != 1 {
 		t.Errorf("%d builds", builds)
 	}
-	for _, path := range []string{bins[0].Servers, bins[0].Kwok, bins[0].Janitor} {
+	for _, step := range some().Steps {
+		path := filepath.Join(dirs[0], step.Binary)
 		if info, err := os.Stat(path); err != nil || info.Mode()&0o111 == 0 {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	if got := kept(t, cfg.CacheDir); !slices.Equal(got, []string{bins[0].Dir}) {
-		t.Errorf("the cache holds %v, want %s only", got, bins[0].Dir)
+	if got := kept(t, cfg.CacheDir); !slices.Equal(got, []string{dirs[0]}) {
+		t.Errorf("the cache holds %v, want %s only", got, dirs[0])
 	}
 }
 
@@ -106,11 +130,11 @@ func TestChangedSourcesAreBuiltAndUnusedServersGo(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		bin, err := Build(t.Context(), cfg)
+		dir, err := some().Build(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		dirs = append(dirs, bin.Dir)
+		dirs = append(dirs, dir)
 	}
 	want := slices.Sorted(slices.Values(dirs[1:]))
 	if got := kept(t, cfg.CacheDir); !slices.Equal(got, want) {
@@ -121,7 +145,7 @@ func TestChangedSourcesAreBuiltAndUnusedServersGo(t *testing.T) {
 func TestABuildThatFailsSaysWhereAndLeavesNothing(t *testing.T) {
 	cfg := Config{Source: sources(t), CacheDir: t.TempDir()}
 	write(t, filepath.Join(cfg.Source, filepath.FromSlash(modulePath), "kwok", "main.go"), "package main\n\nfunc main() { undefined() }\n")
-	_, err := Build(t.Context(), cfg)
+	_, err := some().Build(t.Context(), cfg)
 	if err == nil || !strings.Contains(err.Error(), "main.go:3:15: undefined: undefined") {
 		t.Errorf("got %v", err)
 	}
@@ -135,12 +159,12 @@ func TestABuildThatIsGivenUpLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
 	reason := errors.New("interrupted by a person")
-	cfg.Progress = writerFunc(func(p []byte) {
-		if bytes.HasPrefix(p, []byte("[2/3]")) {
+	cfg.Say = func(format string, args ...any) {
+		if strings.HasPrefix(fmt.Sprintf(format, args...), "[2/3]") {
 			cancel(reason)
 		}
-	})
-	if _, err := Build(ctx, cfg); !errors.Is(err, reason) {
+	}
+	if _, err := some().Build(ctx, cfg); !errors.Is(err, reason) {
 		t.Errorf("got %v", err)
 	}
 	if got := kept(t, cfg.CacheDir); len(got) != 0 {
@@ -148,15 +172,8 @@ func TestABuildThatIsGivenUpLeavesNothing(t *testing.T) {
 	}
 }
 
-type writerFunc func(p []byte)
-
-func (f writerFunc) Write(p []byte) (int, error) {
-	f(p)
-	return len(p), nil
-}
-
 func TestTheOutputOfTheGoCommandIsCountedAndErrorsAreKept(t *testing.T) {
-	m := &buildMeter{begin: time.Now()}
+	m := &meter{begin: time.Now()}
 	m.read(strings.NewReader("go: downloading k8s.io/api v0.36.3\ngo: downloading k8s.io/client-go v0.36.3\n"))
 	if got := m.line(); got != "2 modules downloaded (0s)" {
 		t.Error(got)
@@ -181,7 +198,7 @@ func TestTheCheckoutIsFoundUpwardAndTheCacheByItsVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Config{}.source()
+	got, err := some().source(Config{})
 	if err == nil {
 		got, err = filepath.EvalSymlinks(got)
 	}
@@ -190,11 +207,11 @@ func TestTheCheckoutIsFoundUpwardAndTheCacheByItsVariable(t *testing.T) {
 	}
 	cache := t.TempDir()
 	t.Setenv("TOWPATH_CACHE", cache)
-	if got, err := (Config{}).cacheDir(); err != nil || got != filepath.Join(cache, "controlplane") {
+	if got, err := some().cacheDir(Config{}); err != nil || got != filepath.Join(cache, "some") {
 		t.Errorf("got %q, %v", got, err)
 	}
 	t.Chdir(cache)
-	if _, err := (Config{}).source(); err == nil || !strings.Contains(err.Error(), "no checkout of Towpath holds") {
+	if _, err := some().source(Config{}); err == nil || !strings.Contains(err.Error(), "no checkout of Towpath holds") {
 		t.Errorf("got %v", err)
 	}
 }
