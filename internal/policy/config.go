@@ -39,6 +39,7 @@ type Problem struct {
 	Reason       string // lower case, one line
 	Hint         string // what to do; may be empty
 	Warning      bool
+	Structure    bool // a key, a type or a word is wrong, which the kind's JSON Schema refuses too
 }
 
 // String is "policies/web.yaml:7:5: unknown key \"rnage\"; did you mean \"range\"?".

@@ -3,6 +3,7 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,28 +41,35 @@ func (d *document) source(n *yaml.Node) Source {
 	return Source{Path: d.path, Line: d.place(n).line}
 }
 
-// fail notes a problem at a node.
+// fail notes a problem of a value at a node.
 func (d *document) fail(n *yaml.Node, reason, hint string) {
 	d.failAt(d.place(n), reason, hint)
 }
 
+// misshapen notes a problem of structure at a node: the JSON Schema must refuse
+// it, too, and a fuzz test holds it to that.
+func (d *document) misshapen(n *yaml.Node, reason, hint string) {
+	d.note(d.place(n), Problem{Reason: reason, Hint: hint, Structure: true})
+}
+
 func (d *document) failAt(at place, reason, hint string) {
-	if len(d.problems) >= maxProblems {
-		d.hidden++
-		return
-	}
-	d.problems = append(d.problems, Problem{
-		Path: d.path, Line: at.line, Column: at.column, Object: d.object,
-		Reason: oneLine(reason), Hint: oneLine(hint),
-	})
+	d.note(at, Problem{Reason: reason, Hint: hint})
 }
 
 // warn notes something that does not disable the document.
 func (d *document) warn(at place, reason, hint string) {
-	d.problems = append(d.problems, Problem{
-		Path: d.path, Line: at.line, Column: at.column, Object: d.object,
-		Reason: oneLine(reason), Hint: oneLine(hint), Warning: true,
-	})
+	d.note(at, Problem{Reason: reason, Hint: hint, Warning: true})
+}
+
+// note keeps a problem with its place and object.
+func (d *document) note(at place, p Problem) {
+	if len(d.problems) >= maxProblems && !p.Warning {
+		d.hidden++
+		return
+	}
+	p.Path, p.Line, p.Column, p.Object = d.path, at.line, at.column, d.object
+	p.Reason, p.Hint = oneLine(p.Reason), oneLine(p.Hint)
+	d.problems = append(d.problems, p)
 }
 
 func (d *document) bad() bool {
@@ -93,7 +101,7 @@ func (d *document) mapping(n *yaml.Node, what string, fields ...field) bool {
 		return false
 	}
 	if n.Kind != yaml.MappingNode || n.ShortTag() != "!!map" {
-		d.fail(n, fmt.Sprintf("%s: want a mapping, got %s", what, describe(n)), "the keys here are "+list(keysOf(fields)))
+		d.misshapen(n, fmt.Sprintf("%s: want a mapping, got %s", what, describe(n)), keysHint("here", fields))
 		return false
 	}
 	seen := map[string]place{} // and the keys that were meant: their absence is no second problem
@@ -102,7 +110,7 @@ func (d *document) mapping(n *yaml.Node, what string, fields ...field) bool {
 	}
 	for _, f := range fields {
 		if _, ok := seen[f.key]; !ok && f.required != "" {
-			d.fail(n, fmt.Sprintf("%s: %s is missing", what, f.key), "add "+f.required)
+			d.misshapen(n, fmt.Sprintf("%s: %s is missing", what, f.key), "add "+f.required)
 		}
 	}
 	return true
@@ -121,7 +129,7 @@ func (d *document) merges(n *yaml.Node) bool {
 
 func (d *document) entry(key, value *yaml.Node, what string, fields []field, seen map[string]place) {
 	if key.Kind == yaml.AliasNode || key.Kind != yaml.ScalarNode || key.ShortTag() == "!!null" {
-		d.fail(key, fmt.Sprintf("%s: want a key, got %s", what, describe(key)), "the keys here are "+list(keysOf(fields)))
+		d.fail(key, fmt.Sprintf("%s: want a key, got %s", what, describe(key)), keysHint("here", fields))
 		return
 	}
 	if at, ok := seen[key.Value]; ok {
@@ -135,7 +143,7 @@ func (d *document) entry(key, value *yaml.Node, what string, fields []field, see
 		return
 	}
 	if fields[i].read == nil {
-		d.fail(key, fmt.Sprintf("not supported by this version: %s in %s", key.Value, what), "remove it")
+		d.misshapen(key, fmt.Sprintf("not supported by this version: %s in %s", key.Value, what), "remove it")
 		return
 	}
 	value, ok := d.resolve(value)
@@ -143,7 +151,7 @@ func (d *document) entry(key, value *yaml.Node, what string, fields []field, see
 		return
 	}
 	if isNull(value) {
-		d.fail(key, fmt.Sprintf("%s: %s has no value", what, key.Value), "write one or remove the key")
+		d.misshapen(key, fmt.Sprintf("%s: %s has no value", what, key.Value), "write one or remove the key")
 		return
 	}
 	fields[i].read(value)
@@ -151,12 +159,12 @@ func (d *document) entry(key, value *yaml.Node, what string, fields []field, see
 
 // unknownKey returns the key that was probably meant.
 func (d *document) unknownKey(key *yaml.Node, what string, fields []field) (meant string) {
-	hint := fmt.Sprintf("the keys of %s are %s", what, list(keysOf(fields)))
+	hint := keysHint("of "+what, fields)
 	near, ok := nearest(key.Value, keysOf(fields))
 	if ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	d.fail(key, fmt.Sprintf("unknown key %q", key.Value), hint)
+	d.misshapen(key, fmt.Sprintf("unknown key %q", key.Value), hint)
 	return near
 }
 
@@ -169,6 +177,14 @@ func keysOf(fields []field) []string {
 		}
 	}
 	return keys
+}
+
+func keysHint(where string, fields []field) string {
+	keys := keysOf(fields)
+	if len(keys) == 1 {
+		return fmt.Sprintf("the only key %s is %s", where, keys[0])
+	}
+	return fmt.Sprintf("the keys %s are %s", where, list(keys))
 }
 
 // resolve follows an alias and counts: a small file can name itself a billion
@@ -190,7 +206,7 @@ func (d *document) resolve(n *yaml.Node) (*yaml.Node, bool) {
 // sequence calls read for every item of a list.
 func (d *document) sequence(n *yaml.Node, what, example string, read func(i int, item *yaml.Node)) bool {
 	if n.Kind != yaml.SequenceNode || n.ShortTag() != "!!seq" {
-		d.fail(n, fmt.Sprintf("%s: want a list, got %s", what, describe(n)), "write it like "+example)
+		d.misshapen(n, fmt.Sprintf("%s: want a list, got %s", what, describe(n)), "write it like "+example)
 		return false
 	}
 	for i, item := range n.Content {
@@ -211,11 +227,12 @@ func (d *document) text(n *yaml.Node, what string) (string, bool) {
 		if n.Kind == yaml.ScalarNode && n.Value != "" {
 			hint = fmt.Sprintf("put it in quotes: %q", n.Value)
 		}
-		d.fail(n, fmt.Sprintf("%s: want a text, got %s", what, describe(n)), hint)
+		d.misshapen(n, fmt.Sprintf("%s: want a text, got %s", what, describe(n)), hint)
 		return "", false
 	}
 	if strings.TrimSpace(n.Value) == "" {
-		d.fail(n, what+": the text is empty", "write one or remove the key")
+		empty := Problem{Reason: what + ": the text is empty", Hint: "write one or remove the key", Structure: n.Value == ""}
+		d.note(d.place(n), empty)
 		return "", false
 	}
 	return n.Value, true
@@ -227,32 +244,41 @@ func (d *document) boolean(n *yaml.Node, what string) (bool, bool) {
 			return v, true
 		}
 	}
-	d.fail(n, fmt.Sprintf("%s: want true or false, got %s", what, describe(n)), "write true or false, without quotes")
+	d.misshapen(n, fmt.Sprintf("%s: want true or false, got %s", what, describe(n)), "write true or false, without quotes")
 	return false, false
 }
 
 func (d *document) integer(n *yaml.Node, what string, least, most int) (int, bool) {
-	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" {
-		if v, err := strconv.Atoi(n.Value); err == nil && v >= least && v <= most {
-			return v, true
-		}
+	v, err := strconv.Atoi(n.Value)
+	inside := v >= least && v <= most
+	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!int" && err == nil && inside && strconv.Itoa(v) == n.Value {
+		return v, true
 	}
-	hint := fmt.Sprintf("write one from %d to %d, without quotes", least, most)
-	d.fail(n, fmt.Sprintf("%s: want a whole number, got %s", what, describe(n)), hint)
+	// 0x10, 010 and 2.0 are good numbers in some reader of YAML or JSON.
+	var number float64
+	odd := n.Kind == yaml.ScalarNode && n.Decode(&number) == nil && number >= float64(least) && number <= float64(most) && number == math.Trunc(number)
+	d.note(d.place(n), Problem{
+		Reason: fmt.Sprintf("%s: want a whole number, got %s", what, describe(n)),
+		Hint:   fmt.Sprintf("write one from %d to %d, without quotes", least, most), Structure: !odd,
+	})
 	return 0, false
 }
 
 func (d *document) duration(n *yaml.Node, what string) (time.Duration, bool) {
 	const hint = "write one like 30s, 5m or 24h"
 	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" {
-		d.fail(n, fmt.Sprintf("%s: want a duration, got %s", what, describe(n)), hint)
+		d.misshapen(n, fmt.Sprintf("%s: want a duration, got %s", what, describe(n)), hint)
 		return 0, false
 	}
 	v, err := time.ParseDuration(n.Value)
+	number, days := strings.CutSuffix(n.Value, "d")
+	count, notNumber := strconv.ParseUint(number, 10, 16)
 	switch {
+	case err != nil && days && notNumber == nil:
+		d.fail(n, fmt.Sprintf("%s: bad duration %q", what, n.Value), fmt.Sprintf("there is no unit for days; write %dh", 24*count))
 	case err != nil:
 		d.fail(n, fmt.Sprintf("%s: bad duration %q", what, n.Value), hint)
-	case v < 0:
+	case strings.HasPrefix(n.Value, "-"):
 		d.fail(n, fmt.Sprintf("%s: the duration %s is negative", what, n.Value), hint)
 	default:
 		return v, true
@@ -270,7 +296,7 @@ func (d *document) choice(n *yaml.Node, what string, words ...string) (string, b
 	if near, ok := nearest(s, words); ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	d.fail(n, fmt.Sprintf("%s: unknown value %q", what, s), hint)
+	d.misshapen(n, fmt.Sprintf("%s: unknown value %q", what, s), hint)
 	return "", false
 }
 

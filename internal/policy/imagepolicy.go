@@ -2,47 +2,67 @@ package policy
 
 import (
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"towpath.dev/towpath/internal/image"
 )
 
-// maxExcludes bounds a list that is run over every tag.
-const maxExcludes = 100
+// The limits of lists: excludes are run over every tag, platforms are looked for
+// in every candidate.
+const (
+	maxExcludes  = 100
+	maxPlatforms = 20
+)
 
 // imagePolicy reads the spec of an ImagePolicy.
 func (d *document) imagePolicy(spec *yaml.Node, p *Policy) {
 	p.Schedule, p.Lane, p.Pin = DefaultSchedule, LaneStrict, PinTag
-	var meaningless []*yaml.Node // values that mean nothing with a digest selector
-	var pin *yaml.Node
+	var idle []*yaml.Node // values that mean nothing with a digest selector
+	var pin, refresh *yaml.Node
 	d.mapping(spec, "spec",
 		field{"image", "one like image: ghcr.io/owner/name", func(n *yaml.Node) { d.image(n, p) }},
 		field{"schedule", "", func(n *yaml.Node) { d.schedule(n, p) }},
 		field{"select", `one like select: {semver: {range: "1.x"}}`, func(n *yaml.Node) { d.selector(n, p) }},
-		field{"filter", "", func(n *yaml.Node) { meaningless = append(meaningless, n); d.filter(n, p) }},
-		field{"exclude", "", func(n *yaml.Node) { meaningless = append(meaningless, n); d.exclude(n, p) }},
+		field{"filter", "", func(n *yaml.Node) { idle = append(idle, n); d.filter(n, p) }},
+		field{"exclude", "", func(n *yaml.Node) { idle = append(idle, n); d.exclude(n, p) }},
 		field{"lane", "", func(n *yaml.Node) {
-			meaningless = append(meaningless, n)
+			idle = append(idle, n)
 			s, _ := d.choice(n, "lane", string(LaneStrict), string(LaneAny))
 			p.Lane = Lane(s)
 		}},
+		field{"platforms", "", func(n *yaml.Node) { d.platforms(n, p) }},
+		field{"minAge", "", func(n *yaml.Node) { p.MinAge, _ = d.duration(n, "minAge") }},
 		field{"pin", "", func(n *yaml.Node) {
 			pin = n
 			s, _ := d.choice(n, "pin", string(PinTag), string(PinDigest))
 			p.Pin = Pin(s)
 		}},
+		field{"refreshDigest", "", func(n *yaml.Node) {
+			refresh = n
+			p.RefreshDigest, _ = d.boolean(n, "refreshDigest")
+		}},
 		field{"allowDowngrade", "", func(n *yaml.Node) {
-			meaningless = append(meaningless, n)
+			idle = append(idle, n)
 			p.AllowDowngrade, _ = d.boolean(n, "allowDowngrade")
 		}},
-		field{"platforms", "", nil}, field{"minAge", "", nil}, field{"verify", "", nil},
+		field{"verify", "", nil},
 	)
-	if p.DigestTag == "" {
-		return
+	if p.DigestTag != "" {
+		d.followed(p, idle, pin, refresh)
+	} else if refresh != nil && p.Pin == PinTag {
+		d.fail(refresh, "refreshDigest has no effect, because pin: tag writes no digest", "add pin: digest or remove the key")
 	}
-	for _, n := range meaningless {
-		d.fail(n, "select.digest follows one tag, so this has no effect", "remove the key, or use select.semver")
+}
+
+// followed refuses what means nothing with a digest selector.
+func (d *document) followed(p *Policy, idle []*yaml.Node, pin, refresh *yaml.Node) {
+	for _, n := range idle {
+		d.fail(n, "select.digest follows one tag, so this has no effect", "remove the key, or use another selector")
+	}
+	if refresh != nil {
+		d.fail(refresh, "select.digest writes every new digest of its tag, so refreshDigest has no effect", "remove the key")
 	}
 	if pin != nil && p.Pin == PinTag {
 		d.fail(pin, "select.digest follows one tag by its digest, which pin: tag would not write", "write pin: digest or remove the key")
@@ -72,72 +92,6 @@ func (d *document) schedule(n *yaml.Node, p *Policy) {
 		d.fail(n, reason, scheduleHint)
 	}
 	p.Schedule = s
-}
-
-func (d *document) selector(n *yaml.Node, p *Policy) {
-	const known = "the selectors are semver and digest"
-	if n.Kind != yaml.MappingNode {
-		d.fail(n, "select: want a mapping, got "+describe(n), known)
-		return
-	}
-	found := 0
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		switch key.Value {
-		case "semver", "digest":
-			if found++; found == 2 {
-				d.fail(key, "select: exactly one selector is possible", "remove one")
-			}
-		default:
-			hint := known
-			if near, ok := nearest(key.Value, []string{"semver", "digest"}); ok {
-				hint = fmt.Sprintf("did you mean %q?", near)
-			}
-			d.fail(key, fmt.Sprintf("unknown selector %q", key.Value), hint)
-			return
-		}
-	}
-	if found == 0 {
-		d.fail(n, "select: no selector", known)
-		return
-	}
-	d.mapping(n, "select",
-		field{"semver", "", func(n *yaml.Node) { d.semver(n, p) }},
-		field{"digest", "", func(n *yaml.Node) { d.digest(n, p) }},
-	)
-}
-
-func (d *document) semver(n *yaml.Node, p *Policy) {
-	p.Semver = &Semver{}
-	d.mapping(n, "select.semver",
-		field{"range", `one like range: "1.x"`, func(n *yaml.Node) {
-			s, ok := d.text(n, "range")
-			if !ok {
-				return
-			}
-			if _, bad := compileRange(s); bad != nil {
-				d.fail(n, bad.reason, bad.hint)
-			}
-			p.Semver.Range = s
-		}},
-		field{"prereleases", "", func(n *yaml.Node) { p.Semver.Prereleases, _ = d.boolean(n, "prereleases") }},
-	)
-}
-
-func (d *document) digest(n *yaml.Node, p *Policy) {
-	d.mapping(n, "select.digest",
-		field{"tag", "one like tag: main", func(n *yaml.Node) {
-			s, ok := d.text(n, "tag")
-			if !ok {
-				return
-			}
-			tag, err := image.ParseTag(s)
-			if err != nil {
-				d.fail(n, err.Error(), "write one tag, like main")
-			}
-			p.DigestTag = tag
-		}},
-	)
 }
 
 func (d *document) filter(n *yaml.Node, p *Policy) {
@@ -182,8 +136,33 @@ func (d *document) exclude(n *yaml.Node, p *Policy) {
 			d.fail(item, bad.reason, bad.hint)
 		}
 		if i == maxExcludes {
-			d.fail(item, fmt.Sprintf("exclude: more than %d entries", maxExcludes), "join them in one expression")
+			d.misshapen(item, fmt.Sprintf("exclude: more than %d entries", maxExcludes), "join them in one expression")
 		}
 		p.Exclude = append(p.Exclude, e)
 	})
+}
+
+func (d *document) platforms(n *yaml.Node, p *Policy) {
+	names, places := d.names(n, "platforms", "platforms: [linux/amd64, linux/arm64]")
+	for i, s := range names {
+		platform, err := image.ParsePlatform(s)
+		if err != nil {
+			d.failAt(places[i], err.Error(), platformHint(s))
+			continue
+		}
+		if i == maxPlatforms {
+			d.misshapen(n, fmt.Sprintf("platforms: more than %d entries", maxPlatforms), "name those that the image runs on")
+		}
+		p.Platforms = append(p.Platforms, platform)
+	}
+}
+
+// platformHint guesses what was meant: amd64 and Linux/ARM64 are common.
+func platformHint(s string) string {
+	for _, meant := range []string{strings.ToLower(s), "linux/" + strings.ToLower(s)} {
+		if _, err := image.ParsePlatform(meant); err == nil {
+			return fmt.Sprintf("did you mean %q?", meant)
+		}
+	}
+	return "write one like linux/amd64 or linux/arm/v7"
 }

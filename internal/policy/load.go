@@ -137,7 +137,7 @@ func (p *parsed) read(root *yaml.Node) {
 func (p *parsed) foreign(root *yaml.Node) bool {
 	version, kind := peekNode(root, "apiVersion"), peekNode(root, "kind")
 	if s := peek(root, "apiVersion"); s != "" && s != apiVersion {
-		p.fail(version, fmt.Sprintf("unknown apiVersion %q", s), "write "+apiVersion+"; objects of others do not belong into the policies folder")
+		p.misshapen(version, fmt.Sprintf("unknown apiVersion %q", s), "write "+apiVersion+"; objects of others do not belong into the policies folder")
 		return true
 	}
 	known := []string{kindImagePolicy, kindPipeline}
@@ -146,14 +146,14 @@ func (p *parsed) foreign(root *yaml.Node) bool {
 	case s == "" || slices.Contains(known, s):
 		return false
 	case s == "Freeze":
-		p.fail(kind, "not supported by this version: kind Freeze", "remove the document")
+		p.misshapen(kind, "not supported by this version: kind Freeze", "remove the document")
 		return true
 	}
 	hint := "the kinds are " + list(known)
 	if near, ok := nearest(s, known); ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	p.fail(kind, fmt.Sprintf("unknown kind %q", s), hint)
+	p.misshapen(kind, fmt.Sprintf("unknown kind %q", s), hint)
 	return true
 }
 

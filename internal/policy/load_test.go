@@ -114,7 +114,7 @@ func checkConfig(t *testing.T, files []File, c Config) {
 		if i > 0 && c.Policies[i-1].Name >= p.Name {
 			t.Errorf("policies out of order: %q, %q", c.Policies[i-1].Name, p.Name)
 		}
-		if p.Image == (image.Repo{}) || (p.Semver == nil) == (p.DigestTag == "") || p.Schedule == "" || p.Lane == "" || p.Pin == "" || p.Source.Line < 1 {
+		if p.Image == (image.Repo{}) || selectors(p) != 1 || p.Schedule == "" || p.Lane == "" || p.Pin == "" || p.Source.Line < 1 {
 			t.Errorf("an incomplete policy: %+v", p)
 		}
 		if choice := Select(p, []string{"1.0.0"}, ""); strings.Contains(choice.Reason, "broken") {
@@ -135,6 +135,17 @@ func checkConfig(t *testing.T, files []File, c Config) {
 			before[e.Name] = true
 		}
 	}
+}
+
+// selectors counts the selectors that are set.
+func selectors(p Policy) int {
+	n := 0
+	for _, set := range []bool{p.Semver != nil, p.Calver != nil, p.Numerical != nil, p.Alphabetical != nil, p.DigestTag != ""} {
+		if set {
+			n++
+		}
+	}
+	return n
 }
 
 func TestEveryKeyOfAPolicyIsRead(t *testing.T) {
@@ -159,11 +170,52 @@ metadata: {name: follow}
 spec:
   image: alpine
   select: {digest: {tag: main}}
+  platforms: [linux/arm/v7]
+  minAge: 90m
+---
+apiVersion: towpath.dev/v1
+kind: ImagePolicy
+metadata: {name: dated}
+spec:
+  image: alpine
+  select: {calver: {layout: "YYYY-0M-0D[-N]"}}
+  platforms: [linux/amd64, linux/arm64]
+  minAge: 72h
+  pin: digest
+  refreshDigest: true
+---
+apiVersion: towpath.dev/v1
+kind: ImagePolicy
+metadata: {name: build}
+spec:
+  image: alpine
+  select: {numerical: {order: oldest}}
+---
+apiVersion: towpath.dev/v1
+kind: ImagePolicy
+metadata: {name: letters}
+spec:
+  image: alpine
+  select: {alphabetical: {}}
 `)}})
+	both := []image.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}}
 	want := Config{Policies: []Policy{
+		{
+			Name: "build", Image: repo(t, "alpine"), Schedule: "@every 5m", Numerical: &Numerical{OrderOldest},
+			Lane: LaneStrict, Pin: PinTag, Source: Source{"policies/all.yaml", 36},
+		},
+		{
+			Name: "dated", Image: repo(t, "alpine"), Schedule: "@every 5m", Calver: &Calver{"YYYY-0M-0D[-N]"},
+			Lane: LaneStrict, Platforms: both, MinAge: 72 * time.Hour, Pin: PinDigest, RefreshDigest: true, Source: Source{"policies/all.yaml", 25},
+		},
 		{
 			Name: "follow", Image: repo(t, "alpine"), Schedule: "@every 5m", DigestTag: "main",
 			Lane: LaneStrict, Pin: PinDigest, Source: Source{"policies/all.yaml", 16},
+			Platforms: []image.Platform{{OS: "linux", Architecture: "arm", Variant: "v7"}}, MinAge: 90 * time.Minute,
+		},
+		{
+			Name: "letters", Image: repo(t, "alpine"), Schedule: "@every 5m", Alphabetical: &Alphabetical{OrderNewest},
+			Lane: LaneStrict, Pin: PinTag, Source: Source{"policies/all.yaml", 43},
 		},
 		{
 			Name: "podinfo", Image: repo(t, "ghcr.io/stefanprodan/podinfo"), Schedule: "*/10 * * * *",

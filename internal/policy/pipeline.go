@@ -32,13 +32,13 @@ func (d *document) pipeline(spec *yaml.Node, p *Pipeline) []parsedEnvironment {
 			ok := d.sequence(n, "environments", "environments: [{name: dev, path: envs/dev, …}]", func(i int, item *yaml.Node) {
 				switch {
 				case i == maxEnvironments:
-					d.fail(item, fmt.Sprintf("environments: more than %d", maxEnvironments), "make several pipelines")
+					d.misshapen(item, fmt.Sprintf("environments: more than %d", maxEnvironments), "make several pipelines")
 				case i < maxEnvironments:
 					envs = append(envs, d.environment(item))
 				}
 			})
 			if ok && len(n.Content) == 0 {
-				d.fail(n, "environments: the list is empty", "add one with name, path, merge and update")
+				d.misshapen(n, "environments: the list is empty", "add one with name, path, merge and update")
 			}
 		}},
 		field{"freeze", "", nil},
@@ -62,7 +62,7 @@ func (d *document) promote(n *yaml.Node) {
 	d.mapping(n, "promote",
 		field{"what", "what: images", func(n *yaml.Node) {
 			if s, ok := d.text(n, "what"); ok && s == "directory" {
-				d.fail(n, "not supported by this version: promote.what: directory", "write images")
+				d.misshapen(n, "not supported by this version: promote.what: directory", "write images")
 			} else if ok {
 				d.choice(n, "what", "images")
 			}
@@ -111,9 +111,9 @@ func (d *document) checkEntry(n, gates *yaml.Node, e *parsedEnvironment) {
 	const hint = "write update where new tags enter the pipeline, and from everywhere else"
 	switch {
 	case hasKey(n, "update") && hasKey(n, "from"):
-		d.fail(n, fmt.Sprintf("environment %s has both update and from", e.Name), hint)
+		d.misshapen(n, fmt.Sprintf("environment %s has both update and from", e.Name), hint)
 	case !hasKey(n, "update") && !hasKey(n, "from"):
-		d.fail(n, fmt.Sprintf("environment %s has neither update nor from", e.Name), hint)
+		d.misshapen(n, fmt.Sprintf("environment %s has neither update nor from", e.Name), hint)
 	case hasKey(n, "update") && (e.Gates.Healthy != nil || e.Gates.Soak != nil):
 		d.fail(gates, "the gates healthy and soak look at the environment before, and there is none where new tags enter", "move them to the next environment")
 	}
@@ -171,7 +171,7 @@ func (d *document) update(n *yaml.Node, e *parsedEnvironment) {
 func (d *document) from(n *yaml.Node, e *parsedEnvironment) {
 	e.From, e.fromPlaces = d.names(n, "from", "from: [dev]")
 	if len(e.From) > 1 {
-		d.fail(n, fmt.Sprintf("from names %d environments, and only one is supported", len(e.From)), "keep the one just before")
+		d.misshapen(n, fmt.Sprintf("from names %d environments, and only one is supported", len(e.From)), "keep the one just before")
 	}
 }
 
@@ -181,7 +181,7 @@ func (d *document) names(n *yaml.Node, what, example string) (names []string, pl
 	ok := d.sequence(n, what, example, func(i int, item *yaml.Node) {
 		if i >= maxNames {
 			if i == maxNames {
-				d.fail(item, fmt.Sprintf("%s: more than %d entries", what, maxNames), "shorten the list")
+				d.misshapen(item, fmt.Sprintf("%s: more than %d entries", what, maxNames), "shorten the list")
 			}
 			return
 		}
@@ -189,14 +189,14 @@ func (d *document) names(n *yaml.Node, what, example string) (names []string, pl
 		switch {
 		case !ok:
 		case seen[s]:
-			d.fail(item, fmt.Sprintf("%s: %q is listed twice", what, s), "remove one")
+			d.misshapen(item, fmt.Sprintf("%s: %q is listed twice", what, s), "remove one")
 		default:
 			seen[s] = true
 			names, places = append(names, s), append(places, d.place(item))
 		}
 	})
 	if ok && len(n.Content) == 0 {
-		d.fail(n, what+": the list is empty", "write it like "+example)
+		d.misshapen(n, what+": the list is empty", "write it like "+example)
 	}
 	return names, places
 }
