@@ -578,7 +578,7 @@ func TestAPersonsRevertHolds(t *testing.T) {
 					why = m.Hold
 				}
 			}
-			if got := strings.Join(why, "; "); !strings.Contains(got, "1.1.0 was put into "+env+" by commit") {
+			if got := strings.Join(why, "; "); !strings.Contains(got, "1.1.0 was in "+env+" until commit "+reverted[:12]+" took it back to 1.0.0; it waits for something newer than 1.1.0") {
 				t.Errorf("%s waits because %q", env, got)
 			}
 			l.push("1.1.1")

@@ -114,7 +114,8 @@ func (plan *Plan) existing(s Situation, moves map[string]Move) {
 	}
 }
 
-// judge adds to Judge that the head is exactly the base plus our edits.
+// judge adds to Judge that the head is exactly the base plus our edits, and that
+// it undoes no person's revert.
 func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block, head BranchHead) Verdict {
 	v := Judge(s, env, p, block)
 	reason := ""
@@ -133,10 +134,15 @@ func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr
 			}
 		}
 	}
-	if reason == "" {
+	if reason != "" {
+		v = verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: reason}))
+	}
+	// Taken back on the base branch while this was open.
+	i := slices.IndexFunc(plan.Waiting, func(m Move) bool { return m.Content == block.Content && m.Reverted != "" })
+	if i < 0 {
 		return v
 	}
-	return verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: reason}))
+	return verdict(append(v.Gates, GateResult{Gate: "revert", State: Pending, Reason: plan.Waiting[i].Reverted}))
 }
 
 func (plan *Plan) propose(s Situation, m Move, open *pr.Pull) {

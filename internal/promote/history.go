@@ -1,73 +1,230 @@
 package promote
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/manifest"
+	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
 )
 
-// maxHistory bounds how far back the base branch is read for what we wrote
-// last. A revert of something older is not recognised as one.
+// maxHistory bounds how many commits of the base branch are read, along first
+// parents. A revert of something older is not recognised as one.
 const maxHistory = 2000
 
-// Written is the newest commit of ours that wrote an app of an environment.
-type Written struct {
-	Commit  string
-	Content string
+// Held is what an app's markers held from one commit on.
+type Held struct {
+	Commit string
+	Ours   bool // the commit's trailers name exactly these values
+	Values map[string]image.Ref
 }
 
-// history is what we wrote last, as of one head: a cache.
+// history is the base branch's line of first parents and what apps held along
+// it: a cache, extended when the head moves.
 type history struct {
-	head string
-	last map[string]Written // environment/app → newest commit of ours
+	limit int              // of line; 0 = maxHistory
+	line  []gitrepo.Commit // newest first
+	apps  map[string]*past
 }
 
-// written finds what we wrote last for the apps that something should move in.
-// Nothing is read when nothing should move.
-func (b *Bot) written(s Situation) (map[string]Written, error) {
-	if len(Next(s)) == 0 {
+// past is what one app held, as of a head.
+type past struct {
+	head string
+	tree string // object hash of its directory there
+	held []Held // newest first; the last one is the oldest known state
+}
+
+// past reads what the apps held that something would move in. Nothing is read
+// when nothing would move, or when the head is the one read before.
+func (b *Bot) past(s Situation) (map[string][]Held, error) {
+	moves := Next(s)
+	if len(moves) == 0 {
 		return nil, nil
 	}
-	if b.history.head != s.Commit {
-		log, err := b.cfg.Git.Log(s.Commit, maxHistory)
-		if err != nil {
-			return nil, fmt.Errorf("read the history of %s: %w", s.Branch, err)
-		}
-		b.history = history{s.Commit, lastWritten(log)}
+	if err := b.extend(s.Commit); err != nil {
+		return nil, fmt.Errorf("read the history of %s: %w", s.Branch, err)
 	}
-	return b.history.last, nil
+	out := map[string][]Held{}
+	for _, m := range moves {
+		if len(m.Sets) == 0 {
+			continue
+		}
+		app, _ := s.Envs[m.Env.Name].App(m.App)
+		held, err := b.pastOf(m.Env, app)
+		if err != nil {
+			return nil, fmt.Errorf("read the history of %s: %w", m.Key(), err)
+		}
+		out[m.Key()] = held
+	}
+	return out, nil
 }
 
-// lastWritten reads the trailers of commits, newest first.
-func lastWritten(log []gitrepo.Commit) map[string]Written {
-	out := map[string]Written{}
-	for _, c := range log {
-		env, app := "", ""
-		for line := range strings.Lines(c.Message) {
-			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
-			switch key {
-			case trailerEnv:
-				env = value
-			case trailerApp:
-				app = value
-			case trailerContent:
-				if _, ok := out[env+"/"+app]; !ok {
-					out[env+"/"+app] = Written{Commit: c.Hash, Content: value}
-				}
-			}
+// extend makes head the first of the line. Only commits that are not in it yet
+// are read.
+func (b *Bot) extend(head string) error {
+	h := &b.history
+	if len(h.line) > 0 && h.line[0].Hash == head {
+		return nil
+	}
+	limit := cmp.Or(h.limit, maxHistory)
+	var fresh []gitrepo.Commit
+	for at := head; len(fresh) < limit; {
+		if len(h.line) > 0 && h.line[0].Hash == at {
+			line := append(fresh, h.line...)
+			h.line = line[:min(len(line), limit)]
+			return nil
+		}
+		c, err := b.cfg.Git.ReadCommit(at)
+		if errors.Is(err, gitrepo.ErrNoCommit) && len(fresh) > 0 {
+			break // the repository itself is shallow: its history ends here
+		}
+		if err != nil {
+			return err
+		}
+		fresh = append(fresh, c)
+		if len(c.Parents) == 0 {
+			break
+		}
+		at = c.Parents[0]
+	}
+	h.line, h.apps = fresh, nil // another history: what was read of the old one does not count
+	return nil
+}
+
+// pastOf brings what is known of an app up to the head of the line. A commit is
+// parsed only when it changed the app's directory.
+func (b *Bot) pastOf(env policy.Environment, app AppState) ([]Held, error) {
+	h := &b.history
+	key := env.Name + "\x00" + env.Path + "\x00" + app.Name + "\x00" + app.Dir
+	p := h.apps[key]
+	from := len(h.line) // everything before this index is new to p
+	if p != nil {
+		from = slices.IndexFunc(h.line, func(c gitrepo.Commit) bool { return c.Hash == p.head })
+	}
+	if p == nil || from < 0 {
+		p, from = &past{}, len(h.line)
+	}
+	p = &past{tree: p.tree, held: p.trim(h.line), head: h.line[0].Hash}
+	for i := from - 1; i >= 0; i-- {
+		if err := b.step(p, h.line[i], env, app); err != nil {
+			return nil, err
+		}
+	}
+	if h.apps == nil {
+		h.apps = map[string]*past{}
+	}
+	h.apps[key] = p
+	return p.held, nil
+}
+
+// step adds what the app held at the commit after those that p knows.
+func (b *Bot) step(p *past, c gitrepo.Commit, env policy.Environment, app AppState) error {
+	snap, err := b.cfg.Git.Snapshot(c.Hash)
+	if err != nil {
+		return err
+	}
+	tree, _ := snap.Hash(app.Dir) // "" where it does not exist
+	if tree == p.tree && len(p.held) > 0 {
+		return nil
+	}
+	p.tree = tree
+	values := map[string]image.Ref{}
+	if tree != "" {
+		values = valuesAt(snap, env, app.Name)
+	}
+	if len(p.held) > 0 && maps.Equal(values, p.held[0].Values) {
+		return nil
+	}
+	now := Held{Commit: c.Hash, Values: values}
+	if len(p.held) > 0 { // nobody asks who made the oldest state
+		now.Ours, err = b.ours(c, env.Name+"/"+app.Name, patch.Content(env.Name, app.Name, values))
+	}
+	p.held = slices.Insert(p.held, 0, now)
+	return err
+}
+
+// trim forgets what was before the line, so that a bot that has run for long
+// knows what one that starts now does.
+func (p *past) trim(line []gitrepo.Commit) []Held {
+	known := map[string]bool{}
+	for _, c := range line {
+		known[c.Hash] = true
+	}
+	i := slices.IndexFunc(p.held, func(h Held) bool { return !known[h.Commit] })
+	if i < 0 {
+		return slices.Clone(p.held)
+	}
+	oldest := line[len(line)-1].Hash
+	if i > 0 && p.held[i-1].Commit == oldest {
+		i-- // the line begins with a change: nothing before it is known
+	}
+	held := slices.Clone(p.held[:i+1])
+	held[i] = Held{Commit: oldest, Values: held[i].Values}
+	return held
+}
+
+// valuesAt returns what an app's markers held in a tree; what cannot be read
+// there is not known.
+func valuesAt(snap gitrepo.Snapshot, env policy.Environment, name string) map[string]image.Ref {
+	fsys := snap.FS()
+	dirs, err := manifest.Apps(fsys, env.Path)
+	if err != nil {
+		return map[string]image.Ref{}
+	}
+	i := slices.IndexFunc(dirs, func(d manifest.AppDir) bool { return d.Name == name })
+	if i < 0 {
+		return map[string]image.Ref{}
+	}
+	return parseApp(fsys, env.Name, dirs[i]).Values
+}
+
+// ours reports whether we made a commit, or what it merged: its trailers name
+// the app and the very content that it holds from there on. The trailers alone
+// do not tell, as a revert may quote them.
+func (b *Bot) ours(c gitrepo.Commit, key, content string) (bool, error) {
+	if trailers(c.Message)[key] == content {
+		return true, nil
+	}
+	for i, parent := range c.Parents {
+		if i == 0 {
+			continue
+		}
+		merged, err := b.cfg.Git.ReadCommit(parent)
+		if errors.Is(err, gitrepo.ErrNoCommit) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if trailers(merged.Message)[key] == content {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// trailers reads which app of which environment a message of ours says was
+// brought to which content, by environment/app.
+func trailers(message string) map[string]string {
+	out := map[string]string{}
+	env, app := "", ""
+	for line := range strings.Lines(message) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch key {
+		case trailerEnv:
+			env = value
+		case trailerApp:
+			app = value
+		case trailerContent:
+			out[env+"/"+app] = value
 		}
 	}
 	return out
-}
-
-// takenBack returns why a move would undo a person: we wrote exactly this last,
-// and it is not there any more. "" when it would not.
-func takenBack(s Situation, m Move) string {
-	last, ok := s.Written[m.Key()]
-	if !ok || last.Content != m.Content {
-		return ""
-	}
-	return fmt.Sprintf("%s was put into %s by commit %.12s and taken back by a person since; it waits for something newer, or for a person to put it there",
-		Versions(m.Values), m.Env.Name, last.Commit)
 }

@@ -52,7 +52,7 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	if s.Branches, err = b.branches(head); err != nil {
 		return Situation{}, err
 	}
-	s.Written, err = b.written(s)
+	s.Past, err = b.past(s)
 	return s, err
 }
 

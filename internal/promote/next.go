@@ -63,8 +63,8 @@ func nextFor(s Situation, env policy.Environment, app AppState) (Move, bool) {
 	if env.Update == nil {
 		holdUntilHealthy(&m, s)
 	}
-	if why := takenBack(s, m); why != "" {
-		m.Hold = append(m.Hold, why)
+	if m.Reverted = takenBack(s, m, app); m.Reverted != "" {
+		m.Hold = append(m.Hold, m.Reverted)
 	}
 	return m, true
 }

@@ -26,7 +26,7 @@ type Situation struct {
 	Reports   []state.Report
 	Pulls     []pr.Pull
 	Branches  map[string]BranchHead // towpath/… branch → its head
-	Written   map[string]Written    // environment/app → what we wrote there last
+	Past      map[string][]Held     // environment/app → what it held, newest first; only where something would move
 	Config    Rules
 }
 
@@ -113,6 +113,7 @@ type Move struct {
 	Content    string
 	Why        []string // one line per value
 	Hold       []string // why it is not proposed now; empty: go
+	Reverted   string   // the one of Hold that says which person's revert it would undo; "" when none
 	Next       time.Time
 }
 
