@@ -29,9 +29,15 @@ type Held struct {
 // history is the base branch's line of first parents and what apps held along
 // it: a cache, extended when the head moves.
 type history struct {
-	limit int              // of line; 0 = maxHistory
-	line  []gitrepo.Commit // newest first
+	limit int      // of line; 0 = maxHistory
+	line  []*point // newest first
 	apps  map[string]*past
+}
+
+// point is a commit of the line.
+type point struct {
+	gitrepo.Commit
+	tree gitrepo.Snapshot // zero until something is looked for in it
 }
 
 // past is what one app held, as of a head.
@@ -74,7 +80,7 @@ func (b *Bot) extend(head string) error {
 		return nil
 	}
 	limit := cmp.Or(h.limit, maxHistory)
-	var fresh []gitrepo.Commit
+	var fresh []*point
 	for at := head; len(fresh) < limit; {
 		if len(h.line) > 0 && h.line[0].Hash == at {
 			line := append(fresh, h.line...)
@@ -88,7 +94,7 @@ func (b *Bot) extend(head string) error {
 		if err != nil {
 			return err
 		}
-		fresh = append(fresh, c)
+		fresh = append(fresh, &point{Commit: c})
 		if len(c.Parents) == 0 {
 			break
 		}
@@ -106,7 +112,7 @@ func (b *Bot) pastOf(env policy.Environment, app AppState) ([]Held, error) {
 	p := h.apps[key]
 	from := len(h.line) // everything before this index is new to p
 	if p != nil {
-		from = slices.IndexFunc(h.line, func(c gitrepo.Commit) bool { return c.Hash == p.head })
+		from = slices.IndexFunc(h.line, func(c *point) bool { return c.Hash == p.head })
 	}
 	if p == nil || from < 0 {
 		p, from = &past{}, len(h.line)
@@ -125,26 +131,28 @@ func (b *Bot) pastOf(env policy.Environment, app AppState) ([]Held, error) {
 }
 
 // step adds what the app held at the commit after those that p knows.
-func (b *Bot) step(p *past, c gitrepo.Commit, env policy.Environment, app AppState) error {
-	snap, err := b.cfg.Git.Snapshot(c.Hash)
-	if err != nil {
-		return err
+func (b *Bot) step(p *past, c *point, env policy.Environment, app AppState) error {
+	var err error
+	if c.tree == (gitrepo.Snapshot{}) {
+		if c.tree, err = b.cfg.Git.Snapshot(c.Hash); err != nil {
+			return err
+		}
 	}
-	tree, _ := snap.Hash(app.Dir) // "" where it does not exist
+	tree, _ := c.tree.Hash(app.Dir) // "" where it does not exist
 	if tree == p.tree && len(p.held) > 0 {
 		return nil
 	}
 	p.tree = tree
 	values := map[string]image.Ref{}
 	if tree != "" {
-		values = valuesAt(snap, env, app.Name)
+		values = valuesAt(c.tree, env, app.Name)
 	}
 	if len(p.held) > 0 && maps.Equal(values, p.held[0].Values) {
 		return nil
 	}
 	now := Held{Commit: c.Hash, Values: values}
 	if len(p.held) > 0 { // nobody asks who made the oldest state
-		now.Ours, err = b.ours(c, env.Name+"/"+app.Name, patch.Content(env.Name, app.Name, values))
+		now.Ours, err = b.ours(c.Commit, env.Name+"/"+app.Name, patch.Content(env.Name, app.Name, values))
 	}
 	p.held = slices.Insert(p.held, 0, now)
 	return err
@@ -152,7 +160,7 @@ func (b *Bot) step(p *past, c gitrepo.Commit, env policy.Environment, app AppSta
 
 // trim forgets what was before the line, so that a bot that has run for long
 // knows what one that starts now does.
-func (p *past) trim(line []gitrepo.Commit) []Held {
+func (p *past) trim(line []*point) []Held {
 	known := map[string]bool{}
 	for _, c := range line {
 		known[c.Hash] = true
