@@ -1,163 +1,254 @@
 package registry
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"towpath.dev/towpath/internal/image"
 )
 
-const (
-	maxDockerConfig = 1 << 20 // bytes
-	dockerHub       = "index.docker.io"
-)
+// noLogin is an error about credentials that an operator named and that cannot
+// be had. No answer of a registry is behind it.
+type noLogin struct{ reason, hint string }
 
-// keychain reads a docker config.json again whenever it changes. A file that
-// became unreadable (half-written, being replaced) leaves the last good
-// credentials in use; one that never was readable is an error.
-type keychain struct {
-	path string
+func (e *noLogin) Error() string { return e.reason }
 
-	mu      sync.Mutex
-	raw     []byte
-	now     credentials
-	version int // 0: nothing was read; grows with each change
+// login is what one source of credentials says about one image.
+type login struct {
+	// auth is nil when the source has nothing for the image. Secrets are only
+	// ever behind a pointer: %+v of whatever holds a login shows an address.
+	auth *authn.AuthConfig
+	// from says where auth is from: "in /etc/docker/config.json".
+	from string
+	// why says why there is no auth: "/etc/docker/config.json has no entry for ghcr.io".
+	why string
+	// renew makes the source look again at its next use; nil: it always does.
+	renew func()
 }
 
-// credentials is one state of the file.
-type credentials struct {
-	path    string                     // of the file; "" means none was given
-	auths   map[string]json.RawMessage // by host, or host/path, without scheme
-	helpers map[string]bool            // hosts left to credential helpers
-	store   bool                       // all hosts are left to one helper
+// source is one place that credentials may come from. An error means that
+// nothing else may be tried in its stead.
+type source func(ctx context.Context, repo image.Repo) (login, error)
+
+// keychains knows the credentials for each image. The first source that has
+// some decides: what is said of the host (Host.Auth) and nothing else; or the
+// auths of the docker config, its helpers, the pull secrets, the cloud, in this
+// order. It is safe for concurrent use.
+type keychains struct {
+	hosts   map[string]source // by canonical host: those with an Auth of their own
+	sources []source          // of all other hosts, in order
+	cloud   bool              // the login of clouds is among them
+	now     func() time.Time
+
+	mu   sync.Mutex
+	last map[string]resolved // by Repo.Canonical
 }
 
-var errNoConfig = errors.New("docker config cannot be read")
+// resolved is what was last found for one image.
+type resolved struct {
+	auth    *authn.AuthConfig
+	version int // grows whenever auth becomes another
+	from    string
+	why     []string // of the sources that had nothing
+	renew   []func()
+}
 
-func (k *keychain) load() (credentials, int, error) {
-	if k.path == "" {
-		return credentials{}, 0, nil
+func newKeychains(c Config) *keychains {
+	k := &keychains{
+		hosts: map[string]source{}, last: map[string]resolved{}, now: time.Now,
+		cloud: c.CloudCredentials,
+	}
+	clouds := newClouds(k.clock)
+	if c.DockerConfig != "" {
+		k.sources = append(k.sources, newDockerConfig(c.DockerConfig, k.clock).find)
+	}
+	if c.PullSecrets != nil {
+		k.sources = append(k.sources, newPullSecrets(c.PullSecrets, k.clock).find)
+	}
+	if c.CloudCredentials {
+		k.sources = append(k.sources, clouds.automatic)
+	}
+	for _, h := range c.Hosts {
+		host := plainKey(h.Host)
+		if _, twice := k.hosts[host]; h.Auth != nil && !twice {
+			k.hosts[host] = authSource(*h.Auth, clouds, k.clock)
+		}
+	}
+	return k
+}
+
+// clock is k.now, looked up late so that a test can move it.
+func (k *keychains) clock() time.Time { return k.now() }
+
+// resolver returns the credentials for repo, and a version that is another
+// whenever they are. It may run a helper or ask a cloud, within their limits,
+// when what is known is too old.
+func (k *keychains) resolver(ctx context.Context, repo image.Repo) (authn.Keychain, int, error) {
+	r, err := k.resolve(ctx, repo)
+	if err != nil {
+		return nil, 0, err
+	}
+	return fixed{r.auth}, r.version, nil
+}
+
+func (k *keychains) resolve(ctx context.Context, repo image.Repo) (resolved, error) {
+	sources := k.sources
+	if own := k.hosts[repo.Host()]; own != nil {
+		sources = []source{own}
+	}
+	var r resolved
+	for _, find := range sources {
+		l, err := find(ctx, repo)
+		if err != nil {
+			return resolved{}, err
+		}
+		if l.renew != nil {
+			r.renew = append(r.renew, l.renew)
+		}
+		if l.auth != nil {
+			r.auth, r.from = l.auth, l.from
+			break
+		}
+		if l.why != "" {
+			r.why = append(r.why, l.why)
+		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	raw, err := readFile(k.path)
-	if err == nil && (k.version == 0 || !bytes.Equal(raw, k.raw)) {
-		var c credentials
-		if c, err = parseConfig(raw); err == nil {
-			c.path = k.path
-			k.raw, k.now = raw, c
-			k.version++
-		}
+	old, known := k.last[repo.Canonical()]
+	r.version = old.version
+	if !known || !sameAuth(old.auth, r.auth) {
+		r.version++
 	}
-	if err != nil && k.version == 0 {
-		return credentials{}, 0, fmt.Errorf("%w: %s: %w", errNoConfig, k.path, err)
-	}
-	return k.now, k.version, nil
+	k.last[repo.Canonical()] = r
+	return r, nil
 }
 
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+// refused is told that a registry refused the credentials of that version. It
+// looks for others, unless it did so a moment ago, and reports whether there
+// are: then, and only then, a second try makes sense.
+func (k *keychains) refused(ctx context.Context, repo image.Repo, version int) bool {
+	r, err := k.resolve(ctx, repo)
+	if err != nil || r.version != version {
+		return err == nil // a file changed, or another image's refusal brought news
+	}
+	for _, renew := range r.renew {
+		renew()
+	}
+	r, err = k.resolve(ctx, repo)
+	return err == nil && r.version != version
+}
+
+// attempt runs ask with a session for the call's repository, and once more with a
+// new one when the registry refused it and there are other credentials by now.
+func (k call) attempt(ask func(*remote.Puller, name.Repository) error) error {
+	s, where, err := k.c.session(k.ctx, k.repo)
 	if err != nil {
-		var p *os.PathError
-		if errors.As(err, &p) {
-			return nil, p.Err // the path is named by the caller
-		}
-		return nil, err
+		return err
 	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxDockerConfig+1))
-	if err == nil && len(raw) > maxDockerConfig {
-		return nil, fmt.Errorf("larger than %d bytes", maxDockerConfig)
+	err = ask(s.puller, where)
+	if !isRefusal(err) || k.ctx.Err() != nil {
+		return err
 	}
-	return raw, err
+	k.c.forget(k.repo)
+	if !k.c.keys.refused(k.ctx, k.repo, s.version) {
+		return err
+	}
+	if s, where, err = k.c.session(k.ctx, k.repo); err != nil {
+		return err
+	}
+	return ask(s.puller, where)
 }
 
-// parseConfig never quotes the file in an error: it holds passwords.
-func parseConfig(raw []byte) (credentials, error) {
-	var file struct {
-		Auths       map[string]json.RawMessage `json:"auths"`
-		CredHelpers map[string]string          `json:"credHelpers"`
-		CredsStore  string                     `json:"credsStore"`
-	}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		return credentials{}, errors.New("not the JSON of a docker config")
-	}
-	c := credentials{auths: map[string]json.RawMessage{}, helpers: map[string]bool{}, store: file.CredsStore != ""}
-	for key, entry := range file.Auths {
-		// `docker login` with a helper leaves an empty entry behind.
-		if s := strings.TrimSpace(string(entry)); s != "{}" && s != "null" {
-			c.auths[plainKey(key)] = entry
-		}
-	}
-	for key := range file.CredHelpers {
-		c.helpers[plainKey(key)] = true
-	}
-	return c, nil
+// isRefusal reports whether a registry, or what it sends us to for a token,
+// refused the credentials.
+func isRefusal(err error) bool {
+	var status *transport.Error
+	return errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden)
 }
 
-// plainKey makes "https://index.docker.io/v1/" and "docker.io" the host they mean.
-func plainKey(key string) string {
-	if _, rest, ok := strings.Cut(key, "://"); ok {
-		key = rest
+// remedy says what to do about a refusal of repo.
+func (k *keychains) remedy(repo image.Repo) string {
+	const check = "and check the image's name"
+	host := shownHost(repo.Host())
+	k.mu.Lock()
+	r := k.last[repo.Canonical()]
+	k.mu.Unlock()
+	switch {
+	case r.auth != nil:
+		return fmt.Sprintf("the credentials for %s %s were not enough; renew them, %s", host, r.from, check)
+	case k.hosts[repo.Host()] != nil:
+		return fmt.Sprintf("%s; correct the registry's auth, %s", strings.Join(r.why, ", "), check)
+	case len(r.why) == 0:
+		return fmt.Sprintf("no credentials were given; name a docker config with an entry for %s%s, %s", host, k.offer(repo.Host()), check)
 	}
-	key = strings.TrimSuffix(key, "/")
-	for _, api := range []string{"/v1", "/v2"} {
-		key = strings.TrimSuffix(key, api)
-	}
-	host, path, ok := strings.Cut(key, "/")
-	host = strings.ToLower(host)
-	if host == "docker.io" || host == "registry-1.docker.io" {
-		host = dockerHub
-	}
-	if !ok {
-		return host
-	}
-	return host + "/" + path
+	add := fmt.Sprintf("add one (docker login %s)", host)
+	return fmt.Sprintf("%s; %s%s, %s", strings.Join(r.why, ", "), add, k.offer(repo.Host()), check)
 }
 
-// Resolve implements authn.Keychain: the longest entry that is the image, one of
-// the folders above it, or its registry.
-func (c credentials) Resolve(r authn.Resource) (authn.Authenticator, error) {
-	key, ok := c.find(r.String())
-	if !ok {
+// offer names a cloud's own login where it would help.
+func (k *keychains) offer(host string) string {
+	p := providerOf(host)
+	if p == "" || k.cloud {
+		return ""
+	}
+	return fmt.Sprintf(", or allow cloud credentials (%s)", p)
+}
+
+// shownHost is the name that people know Docker Hub by.
+func shownHost(host string) string {
+	if host == dockerHub {
+		return "docker.io"
+	}
+	return host
+}
+
+// fixed is the keychain of one image.
+type fixed struct{ auth *authn.AuthConfig }
+
+// Resolve implements authn.Keychain.
+func (f fixed) Resolve(authn.Resource) (authn.Authenticator, error) {
+	if f.auth == nil {
 		return authn.Anonymous, nil
 	}
-	var auth authn.AuthConfig
-	if err := json.Unmarshal(c.auths[key], &auth); err != nil {
-		return nil, fmt.Errorf("%w: %s: the entry %q is broken", errNoConfig, c.path, key)
-	}
-	return authn.FromConfig(auth), nil
+	return authn.FromConfig(*f.auth), nil
 }
 
-func (c credentials) find(image string) (string, bool) {
-	for key := image; ; {
-		if _, ok := c.auths[key]; ok {
-			return key, true
-		}
-		i := strings.LastIndexByte(key, '/')
-		if i < 0 {
-			return "", false
-		}
-		key = key[:i]
+func sameAuth(a, b *authn.AuthConfig) bool {
+	if a == nil || b == nil {
+		return a == b
 	}
+	return *a == *b
 }
 
-// remedy says what to do about a refusal.
-func (c credentials) remedy(host, image string) string {
-	_, has := c.find(image)
+// authSource is the one way to log in that a says.
+func authSource(a Auth, clouds *clouds, now func() time.Time) source {
 	switch {
-	case has:
-		return fmt.Sprintf("the credentials for %s in %s were not enough; renew them, and check the image's name", host, c.path)
-	case c.path == "":
-		return fmt.Sprintf("no credentials were given; name a docker config with an entry for %s, and check the image's name", host)
-	case c.store || c.helpers[host]:
-		return fmt.Sprintf("%s leaves %s to a credential helper, which is not run; put an entry into its auths", c.path, host)
+	case a.DockerConfigFile != "":
+		return newDockerConfig(a.DockerConfigFile, now).find
+	case a.TokenFile != "":
+		return newTokenFile(a.TokenFile).find
+	case a.UsernameFile != "" || a.PasswordFile != "":
+		return newPasswordFiles(a.UsernameFile, a.PasswordFile).find
+	case a.Provider == "none" || a.Provider == "":
+		return func(context.Context, image.Repo) (login, error) {
+			return login{why: "its auth says provider: none"}, nil
+		}
+	case slices.Contains(providers(), a.Provider):
+		return clouds.named(a.Provider)
 	}
-	return fmt.Sprintf("%s has no entry for %s; add one (docker login %s), and check the image's name", c.path, host, host)
+	return func(context.Context, image.Repo) (login, error) {
+		return login{}, &noLogin{fmt.Sprintf("there is no provider %q", a.Provider), "want one of " + strings.Join(providers(), ", ") + ", none"}
+	}
 }

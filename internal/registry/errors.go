@@ -85,11 +85,12 @@ func (k call) judge(err error) verdict {
 	var status *transport.Error
 	var wrong *badAnswer
 	var rest *resting
+	var none *noLogin
 	switch {
 	case errors.As(err, &rest):
 		return verdict{ErrUnavailable, host + " is " + rest.Error(), "it is tried again then"}
-	case errors.Is(err, errNoConfig):
-		return verdict{ErrUnauthorized, oneLine(err), "point the docker config setting at a readable config.json"}
+	case errors.As(err, &none):
+		return verdict{ErrUnauthorized, none.reason, none.hint}
 	case errors.As(err, &wrong):
 		return verdict{ErrBadAnswer, host + ": " + wrong.reason, "nothing was changed; ask who runs the registry"}
 	case errors.As(err, &status):
@@ -118,8 +119,7 @@ func (k call) status(e *transport.Error) verdict {
 	}
 	switch code := e.StatusCode; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		keys, _, _ := k.c.keys.load()
-		return verdict{ErrUnauthorized, reason, keys.remedy(host, k.repo.Canonical())}
+		return verdict{ErrUnauthorized, reason, k.c.keys.remedy(k.repo)}
 	case code == http.StatusNotFound:
 		return verdict{ErrNotFound, reason, "check the image's name and tag; some registries say this of private images to strangers"}
 	case code == http.StatusTooManyRequests:

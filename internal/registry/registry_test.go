@@ -224,7 +224,7 @@ func TestPasswords(t *testing.T) {
 		_, err := client(t, registry.Config{InsecureHosts: insecure, DockerConfig: path}).Tags(ctx, web)
 		mention(t, err, registry.ErrUnauthorized, path)
 	})
-	t.Run("a credential helper is named as not run", func(t *testing.T) {
+	t.Run("a credential helper that is not there is named", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "config.json")
 		if err := os.WriteFile(path, []byte(`{"auths":{"`+s.Host()+`":{}},"credsStore":"desktop"}`), 0o600); err != nil {
 			t.Fatal(err)
