@@ -5,7 +5,11 @@
 // compare-and-swap. Floor 2: it builds on gitrepo and decides nothing.
 package state
 
-import "time"
+import (
+	"time"
+
+	"towpath.dev/towpath/internal/image"
+)
 
 // Ref is the ref that holds the state tree.
 const Ref = "refs/towpath/state"
@@ -47,10 +51,42 @@ type Failing struct {
 	Reason string `json:"reason"`
 }
 
+// Sight is the first time a digest was seen in a repository. File:
+// seen/<repository, escaped>.json, one per repository.
+type Sight struct {
+	Repo   string // canonical, as image.Repo.Canonical gives it
+	Digest image.Digest
+	Tag    image.Tag // that named it then; may be empty
+	First  time.Time // UTC
+}
+
+// ScanProblem is what keeps a registry's answers about one image from being
+// acted on. File: scans.json, all of them.
+type ScanProblem struct {
+	Image    string    `json:"image"`    // as the policy writes it
+	Registry string    `json:"registry"` // host
+	Problem  string    `json:"problem"`
+	Kept     int       `json:"kept"`            // tags of the last good answer
+	KeptAt   time.Time `json:"keptAt,omitzero"` // of that answer; zero: there is none
+	Since    time.Time `json:"since"`           // the first failure
+}
+
+// Seen holds first sights, by canonical repository and digest.
+type Seen map[string]map[image.Digest]Sight
+
+// First tells when a digest was first seen in a canonical repository.
+func (s Seen) First(repo string, d image.Digest) (time.Time, bool) {
+	sight, ok := s[repo][d]
+	return sight.First, ok
+}
+
 // State is the whole tree, loaded at one commit.
 type State struct {
-	Commit  string // of refs/towpath/state; "" when there is none yet
-	Reports []Report
+	Commit   string // of refs/towpath/state; "" when there is none yet
+	Reports  []Report
+	Seen     Seen
+	Scans    []ScanProblem // sorted by Registry, then Image
+	Problems []string      // files other than reports that cannot be read, one line each
 }
 
 // Report returns the reports of env, one per cluster.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
 	"slices"
@@ -23,7 +24,7 @@ const (
 	reportsDir = "reports"
 	jsonExt    = ".json"
 
-	maxTries = 10                     // pushes tried before PutReport gives up
+	maxTries = 10                     // pushes tried before a write gives up
 	firstTry = 20 * time.Millisecond  // wait after the first lost race, at random around it
 	lastTry  = 500 * time.Millisecond // longest wait between two tries
 )
@@ -38,9 +39,9 @@ type Git interface {
 }
 
 // Load reads the state as of the last Fetch. Without the ref it is empty. A
-// report file that cannot be read becomes a Report with only its Problem, so
-// that one broken file never hides the others. Reports are sorted by Env, then
-// Cluster.
+// report file that cannot be read becomes a Report with only its Problem, any
+// other such file a line of Problems, so that one broken file never hides the
+// others. Reports are sorted by Env, then Cluster.
 func Load(ctx context.Context, g Git) (State, error) {
 	commit, fsys, err := read(g)
 	if err != nil {
@@ -63,6 +64,9 @@ func Load(ctx context.Context, g Git) (State, error) {
 	slices.SortFunc(s.Reports, func(a, b Report) int {
 		return cmp.Or(strings.Compare(a.Env, b.Env), strings.Compare(a.Cluster, b.Cluster))
 	})
+	if err := s.loadScans(ctx, fsys); err != nil {
+		return State{}, fmt.Errorf("load %s: %w", Ref, err)
+	}
 	return s, nil
 }
 
@@ -76,13 +80,35 @@ func PutReport(ctx context.Context, g Git, r Report) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(r, "", "  ")
+	data, err := encode(r)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	data = append(data, '\n')
+	return write(ctx, g, strings.TrimSuffix(name, jsonExt), r.At, []edit{{name, func([]byte) ([]byte, error) { return data, nil }}})
+}
+
+// encode is v as people read it with git show.
+func encode(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(data, '\n'), nil
+}
+
+// edit is what becomes of one file. make is given its content, nil when there
+// is no file and empty when it cannot be read, and is called again on each try;
+// nil from it leaves the file as it is.
+type edit struct {
+	name string
+	make func(old []byte) ([]byte, error)
+}
+
+// write puts edits into one commit and pushes it; what is said in errors and in
+// the commit's message. When no file changes nothing is written.
+func write(ctx context.Context, g Git, what string, at time.Time, edits []edit) error {
 	try := func() (struct{}, error) {
-		err := put(ctx, g, name, data, r.At)
+		err := put(ctx, g, gitrepo.Change{ReplaceTree: true, Message: "state: " + what, Time: at}, edits)
 		if err != nil && !errors.Is(err, gitrepo.ErrStale) {
 			return struct{}{}, backoff.Permanent(err)
 		}
@@ -97,27 +123,39 @@ func PutReport(ctx context.Context, g Git, r Report) error {
 		InitialInterval: firstTry, RandomizationFactor: 0.9, Multiplier: 1.6, MaxInterval: lastTry,
 	}
 	if _, err := backoff.Retry(ctx, try, backoff.WithBackOff(waits), backoff.WithMaxTries(maxTries), backoff.WithMaxElapsedTime(0)); err != nil {
-		return fmt.Errorf("write %s to %s: %w", name, Ref, err)
+		return fmt.Errorf("write %s to %s: %w", what, Ref, err)
 	}
 	return nil
 }
 
-func put(ctx context.Context, g Git, name string, data []byte, at time.Time) error {
+func put(ctx context.Context, g Git, c gitrepo.Change, edits []edit) error {
 	old, fsys, err := read(g)
 	if err != nil {
 		return err
 	}
-	c := gitrepo.Change{
-		Files:       map[string][]byte{name: data},
-		ReplaceTree: true,
-		Message:     "state: " + strings.TrimSuffix(name, jsonExt),
-		Time:        at,
+	c.Files = map[string][]byte{}
+	for _, e := range edits {
+		var have []byte
+		if old != "" {
+			if have, err = fs.ReadFile(fsys, e.name); errors.Is(err, fs.ErrNotExist) {
+				have = nil
+			} else if err != nil {
+				have = []byte{}
+			}
+		}
+		data, err := e.make(have)
+		if err != nil {
+			return err
+		}
+		if data != nil && (have == nil || !bytes.Equal(have, data)) {
+			c.Files[e.name] = data
+		}
+	}
+	if len(c.Files) == 0 {
+		return nil
 	}
 	if old != "" {
-		if have, err := fs.ReadFile(fsys, name); err == nil && bytes.Equal(have, data) {
-			return nil
-		}
-		if c.Copy, err = rest(fsys, name, old); err != nil {
+		if c.Copy, err = rest(fsys, ".", c.Files, old); err != nil {
 			return err
 		}
 	}
@@ -128,30 +166,40 @@ func put(ctx context.Context, g Git, name string, data []byte, at time.Time) err
 	return g.Push(ctx, gitrepo.Update{Ref: Ref, Old: old, New: made.Hash})
 }
 
-// rest names everything but the file name, to be taken from commit unread: what
-// this version does not know, or cannot read, stays as it is.
-func rest(fsys fs.FS, name, commit string) (map[string]string, error) {
+// rest names everything under dir but the files, to be taken from commit
+// unread: what this version does not know, or cannot read, stays as it is.
+func rest(fsys fs.FS, dir string, files map[string][]byte, commit string) (map[string]string, error) {
+	entries, err := list(fsys, dir)
+	if err != nil {
+		return nil, err
+	}
 	out := map[string]string{}
-	dir := "."
-	for part := range strings.SplitSeq(name, "/") {
-		entries, err := list(fsys, dir)
+	for _, e := range entries {
+		name := path.Join(dir, e.Name())
+		if _, replaced := files[name]; replaced {
+			continue
+		}
+		if !e.IsDir() || !holds(name, files) {
+			out[name] = commit
+			continue
+		}
+		below, err := rest(fsys, name, files, commit)
 		if err != nil {
 			return nil, err
 		}
-		below := false
-		for _, e := range entries {
-			if e.Name() != part {
-				out[path.Join(dir, e.Name())] = commit
-			} else {
-				below = e.IsDir()
-			}
-		}
-		if !below {
-			break
-		}
-		dir = path.Join(dir, part)
+		maps.Copy(out, below)
 	}
 	return out, nil
+}
+
+// holds tells whether one of the files is somewhere in dir.
+func holds(dir string, files map[string][]byte) bool {
+	for name := range files {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // read returns the state's commit and tree; "" and nil when there is no state yet.

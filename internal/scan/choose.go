@@ -1,0 +1,374 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/policy"
+)
+
+// maxAgain is how many candidates that lacked a platform before are resolved
+// again per listing: a vendor may have added it. The others are taken as they
+// were, so that the walk gets past them.
+const maxAgain = MaxLooked / 2
+
+var (
+	errAsk   = errors.New("a registry would have to be asked")
+	errSpent = errors.New("enough candidates were looked at")
+)
+
+// chooser chooses for the wants of one image.
+type chooser struct {
+	s      *Scanner
+	g      *job
+	online bool
+	sights []Sight
+	seen   map[image.Digest]bool // in sights
+}
+
+func newChooser(s *Scanner, g *job, online bool) *chooser {
+	if online { // the record's maps are not ours to write to
+		g.mem.Facts, g.mem.Looked = maps.Clone(g.mem.Facts), maps.Clone(g.mem.Looked)
+		if g.mem.Facts == nil {
+			g.mem.Facts = map[image.Tag]fact{}
+		}
+		if g.mem.Looked == nil {
+			g.mem.Looked = map[string]int{}
+		}
+	}
+	return &chooser{s: s, g: g, online: online, seen: map[image.Digest]bool{}}
+}
+
+// blank is a result that moves nothing.
+func blank(w Want) Result {
+	res := Result{Env: w.Env, App: w.App, Repository: w.Policy.Image.Canonical()}
+	res.Policy, res.Current, res.Selected = w.Policy.Name, w.Current.Tag, w.Current.Tag
+	res.Rejected = []policy.Rejected{}
+	return res
+}
+
+// choose is the result for one want. The only error is errAsk.
+func (c *chooser) choose(ctx context.Context, w Want) (Result, error) {
+	res := blank(w)
+	if res.Problem = c.g.mem.believed(); res.Problem != "" {
+		res.Next = c.g.mem.Again
+		return res, nil
+	}
+	if w.Policy.DigestTag == "" && w.Current.Tag == "" && w.Current.Digest != "" {
+		res.Problem = "only the digest is marked, so nobody knows which version it is; mark the tag, too"
+		return res, nil
+	}
+	res.Choice = policy.Select(w.Policy, c.g.mem.Good.Tags, w.Current.Tag)
+	gone := w.Current.Tag != "" && !slices.Contains(c.g.mem.Good.Tags, string(w.Current.Tag))
+	if gone {
+		res.Notes = append(res.Notes, fmt.Sprintf("the current tag %s is not in the registry any more", w.Current.Tag))
+	}
+	if w.Policy.DigestTag == "" {
+		if done, err := c.walk(ctx, w, &res); done || err != nil {
+			return res, err
+		}
+	}
+	return res, c.pinned(ctx, w, &res, gone)
+}
+
+// walk goes through the candidates, best first, to the first that has the
+// policy's platforms and age. It is done when it found one, or must not go on.
+func (c *chooser) walk(ctx context.Context, w Want, res *Result) (done bool, err error) {
+	best := res.Choice
+	var passed []string
+	again := 0
+	for res.Changed {
+		tag := res.Selected
+		digest, skip, err := c.candidate(ctx, w, res, tag, &again)
+		switch {
+		case errors.Is(err, errAsk):
+			return true, err
+		case errors.Is(err, errSpent):
+			note := fmt.Sprintf("%d candidates were looked at in vain; the next ones are looked at after the next listing", MaxLooked)
+			res.Notes = append(res.Notes, note)
+			for res.Changed {
+				res.Choice = res.Skip("not looked at yet: others were first")
+			}
+			passed = append(passed, note)
+		case err != nil:
+			c.unresolved(w, res, image.Ref{Repo: w.Policy.Image, Tag: tag}, err)
+			return true, nil
+		case skip == "":
+			c.take(w, res, image.Ref{Repo: w.Policy.Image, Tag: tag, Digest: digest})
+			if len(passed) > 0 {
+				res.Reason = because(fmt.Sprintf("%s is the best that may be taken", tag), passed)
+			}
+			return true, nil
+		default:
+			passed = append(passed, fmt.Sprintf("%s: %s", tag, skip))
+			res.Notes = append(res.Notes, fmt.Sprintf("%s was passed over: %s", tag, skip))
+			res.Choice = res.Skip(skip)
+		}
+	}
+	if best.Changed {
+		res.Reason = because(fmt.Sprintf("%s would be the choice, but nothing better than the current %s may be taken yet", best.Selected, orNone(w.Current.Tag)), passed)
+	}
+	return false, nil
+}
+
+// candidate resolves a candidate and says why it may not be taken; skip "": it
+// may.
+func (c *chooser) candidate(ctx context.Context, w Want, res *Result, tag image.Tag, again *int) (d image.Digest, skip string, err error) {
+	// What the tag stood for before is enough to pass it over: if it moved
+	// since, the new digest is younger still.
+	if f := c.g.mem.Facts[tag]; !f.Fresh && f.Digest != "" && f.Err == "" {
+		if first, known := c.first(f.Digest); known && w.Policy.MinAge > 0 {
+			if skip := c.young(w.Policy, first, res); skip != "" {
+				return f.Digest, skip, nil
+			}
+		}
+		if skip := c.remembered(w.Policy, f.Digest); skip != "" {
+			if *again++; *again > maxAgain {
+				return f.Digest, skip, nil
+			}
+		}
+	}
+	d, err = c.resolve(ctx, w, tag, true)
+	if err != nil {
+		return "", "", err
+	}
+	skip, err = c.gate(ctx, w, res, tag, d)
+	return d, skip, err
+}
+
+// pinned looks at the digest of an unchanged tag where the policy cares: a
+// followed tag, a first pin, a refresh.
+func (c *chooser) pinned(ctx context.Context, w Want, res *Result, gone bool) error {
+	p, cur := w.Policy, w.Current
+	tag := res.Selected
+	switch {
+	case p.DigestTag != "" && tag != p.DigestTag: // not in the registry, says the reason
+		return nil
+	case p.DigestTag == "" && (p.Pin != policy.PinDigest || tag == "" || gone || cur.Digest != "" && !p.RefreshDigest):
+		return nil
+	}
+	ref := image.Ref{Repo: p.Image, Tag: tag}
+	d, err := c.resolve(ctx, w, tag, false)
+	skip := ""
+	if err == nil && (d != cur.Digest || res.Changed) {
+		skip, err = c.gate(ctx, w, res, tag, d)
+	}
+	switch {
+	case errors.Is(err, errAsk):
+		return err
+	case err != nil:
+		c.unresolved(w, res, ref, err)
+		return nil
+	case skip != "":
+		res.Notes = append(res.Notes, fmt.Sprintf("%s now stands for %s, which was passed over: %s", tag, short(d), skip))
+		res.Reason = because(fmt.Sprintf("tag %s now stands for %s, which is not taken yet", tag, short(d)), []string{skip})
+		res.Changed, res.Selected = false, cur.Tag
+		return nil
+	}
+	ref.Digest = d
+	c.take(w, res, ref)
+	if res.Wanted && !res.Changed {
+		res.Reason = fmt.Sprintf("tag %s now stands for %s", tag, short(d))
+	}
+	return nil
+}
+
+// take makes ref the choice.
+func (c *chooser) take(w Want, res *Result, ref image.Ref) {
+	if w.Policy.Pin != policy.PinDigest && w.Policy.DigestTag == "" {
+		ref.Digest = ""
+	}
+	res.Ref = ref
+	res.Wanted = res.Changed || ref.Digest != w.Current.Digest
+}
+
+// unresolved is the result when a tag is listed and cannot be read: nothing
+// moves, and nothing older is taken in its stead.
+func (c *chooser) unresolved(w Want, res *Result, ref image.Ref, err error) {
+	res.Problem = fmt.Sprintf("%s is listed but cannot be resolved: %v", ref, err)
+	res.Changed, res.Selected, res.Ref, res.Wanted = false, w.Current.Tag, image.Ref{}, false
+}
+
+// resolve is the digest of a tag, asked at most once per listing. A counted one
+// is refused with errSpent when the want has used up its share.
+func (c *chooser) resolve(ctx context.Context, w Want, tag image.Tag, counted bool) (image.Digest, error) {
+	f := c.g.mem.Facts[tag]
+	if f.Fresh {
+		if f.Err != "" {
+			return "", errors.New(f.Err)
+		}
+		return f.Digest, nil
+	}
+	key := w.Env + "/" + w.App + "/" + w.Policy.Name
+	if counted && c.g.mem.Looked[key] >= MaxLooked {
+		return "", errSpent
+	}
+	if !c.online {
+		return "", errAsk
+	}
+	if counted {
+		c.g.mem.Looked[key]++
+	}
+	d, err := c.s.c.Registry.Digest(ctx, image.Ref{Repo: c.g.repo, Tag: tag})
+	return d, c.learn(ctx, tag, d, err)
+}
+
+// learn keeps what a question about a tag brought, until the next listing.
+func (c *chooser) learn(ctx context.Context, tag image.Tag, d image.Digest, err error) error {
+	if err != nil && ctx.Err() != nil { // closed: this says nothing of the registry
+		return err
+	}
+	f := fact{Digest: d, Fresh: true}
+	if err != nil {
+		f.Err, f.Since = text(err), c.g.now
+		if old := c.g.mem.Facts[tag]; !old.Since.IsZero() {
+			f.Since = old.Since
+		}
+		err = errors.New(f.Err) // as it reads when it is remembered
+		c.s.c.Logger.Warn("image not resolved", "image", c.g.repo.String(), "tag", string(tag), "error", f.Err)
+	}
+	if _, known := c.g.mem.Facts[tag]; known || len(c.g.mem.Facts) < 2*maxFacts {
+		c.g.mem.Facts[tag] = f
+	}
+	return err
+}
+
+// gate says why the policy does not take a digest now; "": it does.
+func (c *chooser) gate(ctx context.Context, w Want, res *Result, tag image.Tag, d image.Digest) (string, error) {
+	if w.Policy.MinAge > 0 {
+		first, known := c.first(d)
+		if !known {
+			first = c.sight(tag, d)
+		}
+		if skip := c.young(w.Policy, first, res); skip != "" {
+			return skip, nil
+		}
+	}
+	if len(w.Policy.Platforms) == 0 {
+		return "", nil
+	}
+	have, err := c.platforms(ctx, tag, d)
+	if err != nil {
+		return "", err
+	}
+	return lacks(w.Policy.Platforms, have), nil
+}
+
+// first is when a digest was seen first. A time that has not come yet is not
+// known: a clock was wrong, and the age starts now.
+func (c *chooser) first(d image.Digest) (time.Time, bool) {
+	t, ok := c.g.first(c.g.key, d)
+	if !ok || t.Sub(c.g.now) > clockSlack {
+		return time.Time{}, false
+	}
+	return t, true
+}
+
+// clockSlack is how far two clocks may differ.
+const clockSlack = time.Minute
+
+func (c *chooser) sight(tag image.Tag, d image.Digest) time.Time {
+	if !c.seen[d] {
+		c.seen[d] = true
+		c.sights = append(c.sights, Sight{Repo: c.g.key, Digest: d, Tag: tag, First: c.g.now})
+	}
+	return c.g.now
+}
+
+// young says why a digest is too young; "": it is old enough.
+func (c *chooser) young(p policy.Policy, first time.Time, res *Result) string {
+	at := first.Add(p.MinAge)
+	if !c.g.now.Before(at) {
+		return ""
+	}
+	if res.Next.IsZero() || at.Before(res.Next) {
+		res.Next = at
+	}
+	return fmt.Sprintf("first seen at %s, younger than %s; old enough at %s", stamp(first), duration(p.MinAge), stamp(at))
+}
+
+// platforms is what a digest was built for. That never changes, so it is asked
+// once.
+func (c *chooser) platforms(ctx context.Context, tag image.Tag, d image.Digest) ([]image.Platform, error) {
+	if have, ok := c.s.platformsOf(d); ok {
+		return have, nil
+	}
+	if !c.online {
+		return nil, errAsk
+	}
+	have, err := c.s.c.Registry.Platforms(ctx, c.g.repo, d)
+	if err != nil {
+		return nil, c.learn(ctx, tag, d, err)
+	}
+	c.s.builtFor(d, have)
+	return have, nil
+}
+
+// remembered says which platforms a digest is known to lack.
+func (c *chooser) remembered(p policy.Policy, d image.Digest) string {
+	if len(p.Platforms) == 0 {
+		return ""
+	}
+	have, ok := c.s.platformsOf(d)
+	if !ok {
+		return ""
+	}
+	return lacks(p.Platforms, have)
+}
+
+// lacks says which wanted platforms an image was not built for; "": none.
+func lacks(want, have []image.Platform) string {
+	var missing []string
+	for _, p := range want {
+		if !slices.ContainsFunc(have, func(h image.Platform) bool { return h.Meets(p) }) {
+			missing = append(missing, p.String())
+		}
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return "not built for " + strings.Join(missing, ", ")
+}
+
+// because adds to a reason what was passed over, which is not nothing: the best,
+// and how many more.
+func because(reason string, passed []string) string {
+	if len(passed) == 1 {
+		return reason + "; passed over: " + passed[0]
+	}
+	return fmt.Sprintf("%s; passed over: %s, and %d more", reason, passed[0], len(passed)-1)
+}
+
+func orNone(t image.Tag) string {
+	if t == "" {
+		return "none"
+	}
+	return string(t)
+}
+
+// duration is d without zero units: 24h, 1h30m.
+func duration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// short abbreviates a digest for people: sha256:0123456789ab.
+func short(d image.Digest) string {
+	const n = len("sha256:") + 12
+	if len(d) > n {
+		return string(d[:n])
+	}
+	return string(d)
+}

@@ -1,0 +1,219 @@
+package state
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"towpath.dev/towpath/internal/image"
+)
+
+const (
+	seenDir   = "seen"
+	scansFile = "scans.json"
+
+	maxSights      = 200  // of one repository
+	maxScans       = 1000 // problems
+	maxProblemText = 1000 // bytes of one
+)
+
+// Change is what one Put writes.
+type Change struct {
+	Sights []Sight        // added; one that is there keeps its earlier First
+	Scans  *[]ScanProblem // all there are now; nil: those that are there stay
+	At     time.Time      // of the commit
+}
+
+// seenFile is seen/<repository>.json.
+type seenFile struct {
+	Repo string      `json:"repo"`
+	Seen []seenEntry `json:"seen"` // oldest first
+}
+
+type seenEntry struct {
+	Digest image.Digest `json:"digest"`
+	Tag    image.Tag    `json:"tag,omitempty"`
+	First  time.Time    `json:"first"`
+}
+
+// Put writes sights and problems in one commit, as PutReport does, and leaves
+// all else as it is. When nothing changes nothing is pushed. Of a repository
+// with more than maxSights the oldest are dropped, but none of c.Sights; the
+// age of a dropped one starts anew if it is seen again. A file of the same
+// repository that cannot be read is replaced.
+func Put(ctx context.Context, g Git, c Change) error {
+	var edits []edit
+	var what []string
+	byRepo := map[string][]Sight{}
+	for _, s := range c.Sights {
+		if err := s.check(); err != nil {
+			return err
+		}
+		byRepo[s.Repo] = append(byRepo[s.Repo], s)
+	}
+	for repo, sights := range byRepo {
+		edits = append(edits, edit{seenPath(repo), func(old []byte) ([]byte, error) { return addSights(old, repo, sights) }})
+	}
+	if len(byRepo) > 0 {
+		what = append(what, "first sights")
+	}
+	if c.Scans != nil {
+		what = append(what, "scans")
+		edits = append(edits, edit{scansFile, func(old []byte) ([]byte, error) { return putScans(old, *c.Scans) }})
+	}
+	if len(edits) == 0 {
+		return nil
+	}
+	return write(ctx, g, strings.Join(what, " and "), c.At, edits)
+}
+
+func (s Sight) check() error {
+	repo, err := image.ParseRepo(s.Repo)
+	if err == nil && repo.Canonical() != s.Repo {
+		err = fmt.Errorf("its canonical name is %s", repo.Canonical())
+	}
+	if err != nil {
+		return fmt.Errorf("sight of %q: %w", s.Repo, err)
+	}
+	if _, err := image.ParseDigest(string(s.Digest)); err != nil {
+		return fmt.Errorf("sight of %s: %w", s.Repo, err)
+	}
+	if s.First.IsZero() {
+		return fmt.Errorf("sight of %s@%s: it has no time", s.Repo, s.Digest)
+	}
+	return nil
+}
+
+// addSights is the file of a repository with sights added.
+func addSights(old []byte, repo string, sights []Sight) ([]byte, error) {
+	have := map[image.Digest]Sight{}
+	if f, err := readSeen(old, repo); err == nil {
+		have = f
+	}
+	added := map[image.Digest]bool{}
+	for _, s := range sights {
+		s.First = s.First.UTC()
+		if h, ok := have[s.Digest]; !ok || s.First.Before(h.First) {
+			have[s.Digest] = s
+		}
+		added[s.Digest] = true
+	}
+	f := seenFile{Repo: repo, Seen: make([]seenEntry, 0, len(have))}
+	for _, s := range have {
+		f.Seen = append(f.Seen, seenEntry{s.Digest, s.Tag, s.First})
+	}
+	slices.SortFunc(f.Seen, func(a, b seenEntry) int {
+		return cmp.Or(a.First.Compare(b.First), cmp.Compare(a.Digest, b.Digest))
+	})
+	spare := max(0, len(f.Seen)-maxSights)
+	f.Seen = slices.DeleteFunc(f.Seen, func(e seenEntry) bool {
+		if spare > 0 && !added[e.Digest] {
+			spare--
+			return true
+		}
+		return false
+	})
+	return encode(f)
+}
+
+// readSeen reads a file of sights; entries that cannot be right are left out.
+func readSeen(data []byte, repo string) (map[image.Digest]Sight, error) {
+	var f seenFile
+	if err := json.Unmarshal(data, &f); err != nil {
+		return nil, err
+	}
+	if f.Repo != repo {
+		return nil, fmt.Errorf("is about %q", f.Repo)
+	}
+	out := make(map[image.Digest]Sight, len(f.Seen))
+	for _, e := range f.Seen {
+		if _, err := image.ParseDigest(string(e.Digest)); err == nil && !e.First.IsZero() {
+			out[e.Digest] = Sight{Repo: repo, Digest: e.Digest, Tag: e.Tag, First: e.First}
+		}
+	}
+	return out, nil
+}
+
+// putScans is the file of problems; none and no file needs no file.
+func putScans(old []byte, scans []ScanProblem) ([]byte, error) {
+	if len(scans) == 0 && old == nil {
+		return nil, nil
+	}
+	out := make([]ScanProblem, 0, len(scans))
+	for _, p := range scans {
+		p.Problem = cut(p.Problem)
+		p.KeptAt, p.Since = p.KeptAt.UTC(), p.Since.UTC()
+		out = append(out, p)
+	}
+	sortScans(out)
+	return encode(out[:min(len(out), maxScans)])
+}
+
+func sortScans(s []ScanProblem) {
+	slices.SortFunc(s, func(a, b ScanProblem) int {
+		return cmp.Or(strings.Compare(a.Registry, b.Registry), strings.Compare(a.Image, b.Image), strings.Compare(a.Problem, b.Problem))
+	})
+}
+
+func cut(s string) string {
+	if len(s) > maxProblemText {
+		return strings.ToValidUTF8(s[:maxProblemText], "") + "…"
+	}
+	return s
+}
+
+// loadScans reads sights and problems. What cannot be read is said; its digests
+// count as never seen, which only makes them wait longer.
+func (s *State) loadScans(ctx context.Context, fsys fs.FS) error {
+	files, err := list(fsys, seenDir)
+	if err != nil {
+		return err
+	}
+	s.Seen = Seen{}
+	for _, f := range files {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if f.IsDir() || !strings.HasSuffix(f.Name(), jsonExt) {
+			continue
+		}
+		name := path.Join(seenDir, f.Name())
+		repo := unescape(strings.TrimSuffix(f.Name(), jsonExt))
+		data, err := fs.ReadFile(fsys, name)
+		if err == nil {
+			s.Seen[repo], err = readSeen(data, repo)
+		}
+		if err != nil {
+			delete(s.Seen, repo)
+			s.Problems = append(s.Problems, unreadable(name, err, "ages of "+repo+" start anew, and the next sight replaces it"))
+		}
+	}
+	data, err := fs.ReadFile(fsys, scansFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &s.Scans)
+	}
+	if err != nil {
+		s.Scans = nil
+		s.Problems = append(s.Problems, unreadable(scansFile, err, "the bot's next tick replaces it"))
+	}
+	sortScans(s.Scans)
+	return nil
+}
+
+func unreadable(name string, err error, hint string) string {
+	return fmt.Sprintf("%s in %s: %s; %s", name, Ref, reason(err), hint)
+}
+
+// seenPath is seen/<repository>.json, where / and whatever else is special in a
+// path is escaped.
+func seenPath(repo string) string { return path.Join(seenDir, escape(repo)+jsonExt) }
