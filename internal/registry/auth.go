@@ -2,18 +2,13 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"towpath.dev/towpath/internal/image"
 )
@@ -135,10 +130,16 @@ func (k *keychains) resolve(ctx context.Context, repo image.Repo) (resolved, err
 	return r, nil
 }
 
-// refused is told that a registry refused the credentials of that version. It
-// looks for others, unless it did so a moment ago, and reports whether there
-// are: then, and only then, a second try makes sense.
+// refused is told that a registry refused the credentials of that version (0:
+// the last that were given out for repo). It looks for others, unless it did so a
+// moment ago, and reports whether there are: then, and only then, a second try
+// makes sense.
 func (k *keychains) refused(ctx context.Context, repo image.Repo, version int) bool {
+	if version == 0 {
+		k.mu.Lock()
+		version = k.last[repo.Canonical()].version
+		k.mu.Unlock()
+	}
 	r, err := k.resolve(ctx, repo)
 	if err != nil || r.version != version {
 		return err == nil // a file changed, or another image's refusal brought news
@@ -148,34 +149,6 @@ func (k *keychains) refused(ctx context.Context, repo image.Repo, version int) b
 	}
 	r, err = k.resolve(ctx, repo)
 	return err == nil && r.version != version
-}
-
-// attempt runs ask with a session for the call's repository, and once more with a
-// new one when the registry refused it and there are other credentials by now.
-func (k call) attempt(ask func(*remote.Puller, name.Repository) error) error {
-	s, where, err := k.c.session(k.ctx, k.repo)
-	if err != nil {
-		return err
-	}
-	err = ask(s.puller, where)
-	if !isRefusal(err) || k.ctx.Err() != nil {
-		return err
-	}
-	k.c.forget(k.repo)
-	if !k.c.keys.refused(k.ctx, k.repo, s.version) {
-		return err
-	}
-	if s, where, err = k.c.session(k.ctx, k.repo); err != nil {
-		return err
-	}
-	return ask(s.puller, where)
-}
-
-// isRefusal reports whether a registry, or what it sends us to for a token,
-// refused the credentials.
-func isRefusal(err error) bool {
-	var status *transport.Error
-	return errors.As(err, &status) && (status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden)
 }
 
 // remedy says what to do about a refusal of repo.
