@@ -1,5 +1,10 @@
 package registry
 
+import (
+	"net/url"
+	"strings"
+)
+
 // Host is what an operator says of one registry. The zero value of every field
 // but Host is what a public registry needs.
 type Host struct {
@@ -37,4 +42,52 @@ type Auth struct {
 	// Provider is ecr, google, azure or github: the login of that cloud; or none:
 	// this host is asked as a stranger.
 	Provider string `json:"provider,omitempty"`
+}
+
+// hosts is what is said of single registries.
+type hosts map[string]Host // by normalHost
+
+func newHosts(said []Host, insecure []string) hosts {
+	h := hosts{}
+	for _, s := range said {
+		key := normalHost(s.Host)
+		if _, twice := h[key]; !twice {
+			h[key] = s
+		}
+	}
+	for _, name := range insecure {
+		s := h[normalHost(name)]
+		s.Host, s.PlainHTTP, s.PrivateNetwork = name, true, true
+		h[normalHost(name)] = s
+	}
+	return h
+}
+
+// normalHost is a host as it stands in URLs of images.
+func normalHost(host string) string {
+	host = strings.ToLower(host)
+	if host == "docker.io" || host == "registry-1.docker.io" {
+		return dockerHub
+	}
+	return host
+}
+
+// named returns what is said of a host as image names write it.
+func (h hosts) named(host string) Host { return h[normalHost(host)] }
+
+// of returns what is said of the host of a URL, with or without its scheme's
+// own port.
+func (h hosts) of(u *url.URL) Host {
+	host := normalHost(u.Host)
+	if s, ok := h[host]; ok {
+		return s
+	}
+	port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
+	if bare, ok := strings.CutSuffix(host, port); ok && port != "" {
+		return h[bare]
+	}
+	if u.Port() == "" && port != "" {
+		return h[host+port]
+	}
+	return Host{}
 }

@@ -1,0 +1,462 @@
+package registry
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"towpath.dev/towpath/internal/image"
+)
+
+const (
+	// defaultTokenLife is what a token without expires_in is good for.
+	// https://distribution.github.io/distribution/spec/auth/token/
+	defaultTokenLife = time.Minute
+	maxTokenLife     = 24 * time.Hour
+	// tokenMargin is how long before its end a token is no longer used.
+	tokenMargin = 15 * time.Second
+	// pingLife is how long the way to log in is believed that led to no token.
+	pingLife     = time.Minute
+	maxPingBody  = 64 << 10 // bytes that are read, so that the connection is used again
+	maxRealm     = 2 << 10  // bytes
+	maxScopes    = 10       // of one image; registries may ask for more than pulling
+	maxRedirects = 5
+	maxSessions  = 10_000
+)
+
+// ping is the answer of one host to "how do I log in?".
+type ping struct {
+	turn      chan struct{} // holds one value while somebody asks
+	challenge *transport.Challenge
+	at        time.Time // of the answer
+}
+
+// session is how one image is asked for.
+type session struct {
+	turn      chan struct{} // holds one value while somebody logs in
+	challenge *transport.Challenge
+	scopes    []string  // of the token
+	header    string    // Authorization; "" for none
+	version   int       // of the credentials it was made with
+	until     time.Time // the header is good till then; zero: till it is refused
+	ready     bool
+}
+
+// take waits for a turn, off the call's clock: whoever has it may be waiting for
+// the host's pace.
+func take(ctx context.Context, turn chan struct{}) error {
+	b := budgetOf(ctx)
+	b.pause()
+	defer b.resume()
+	select {
+	case turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *Client) sessionOf(repo image.Repo) *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.sessions[repo.Canonical()]
+	if s == nil {
+		if len(c.sessions) >= maxSessions {
+			clear(c.sessions) // who is logged in stays so until the call ends
+		}
+		s = &session{turn: make(chan struct{}, 1), scopes: []string{"repository:" + repo.Path() + ":pull"}}
+		c.sessions[repo.Canonical()] = s
+	}
+	return s
+}
+
+func (c *Client) pingOf(host string) *ping {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pings[host]
+	if p == nil {
+		if len(c.pings) >= maxHosts {
+			clear(c.pings)
+		}
+		p = &ping{turn: make(chan struct{}, 1)}
+		c.pings[host] = p
+	}
+	return p
+}
+
+// pass is what one request is sent with.
+type pass struct {
+	header  string // Authorization
+	version int    // of the credentials
+	fresh   bool   // made for this request
+}
+
+// authorize returns the session's header, logging in when there is none or it
+// is about to expire.
+func (c *Client) authorize(ctx context.Context, repo image.Repo) (pass, error) {
+	s := c.sessionOf(repo)
+	if err := take(ctx, s.turn); err != nil {
+		return pass{}, err
+	}
+	defer func() { <-s.turn }()
+	auth, version, err := c.credentials(ctx, repo)
+	if err != nil {
+		return pass{}, err
+	}
+	if s.ready && s.version == version && (s.until.IsZero() || time.Now().Before(s.until)) {
+		return pass{header: s.header, version: version}, nil
+	}
+	if s.challenge == nil {
+		if s.challenge, err = c.ping(ctx, repo.Host()); err != nil {
+			return pass{}, err
+		}
+	}
+	return c.login(ctx, repo, s, auth, version)
+}
+
+// again is told that the registry refused a request with resp. It logs in once
+// more if there is a reason to expect another answer.
+func (c *Client) again(ctx context.Context, repo image.Repo, used pass, resp *http.Response) (pass, bool, error) {
+	challenge := c.challengeOf(ctx, repo.Host(), resp)
+	if challenge == nil {
+		return pass{}, false, nil
+	}
+	s := c.sessionOf(repo)
+	if err := take(ctx, s.turn); err != nil {
+		return pass{}, false, err
+	}
+	defer func() { <-s.turn }()
+	if s.ready && s.header != used.header {
+		return pass{header: s.header, version: s.version}, true, nil // another call was faster
+	}
+	more := s.widen(challenge)
+	same := s.challenge != nil && strings.EqualFold(s.challenge.Scheme, challenge.Scheme) &&
+		s.challenge.Parameters["realm"] == challenge.Parameters["realm"] && s.challenge.Parameters["service"] == challenge.Parameters["service"]
+	if same && !more && (used.fresh || !isBearer(challenge)) {
+		return pass{}, false, nil
+	}
+	s.challenge = challenge
+	auth, version, err := c.credentials(ctx, repo)
+	if err != nil {
+		return pass{}, false, err
+	}
+	p, err := c.login(ctx, repo, s, auth, version)
+	return p, err == nil && p.header != used.header, err
+}
+
+// widen adds the scope that the registry asked for, and reports whether it is new.
+func (s *session) widen(challenge *transport.Challenge) bool {
+	want := challenge.Parameters["scope"]
+	if want == "" || len(want) > maxRealm || len(s.scopes) >= maxScopes {
+		return false
+	}
+	for _, have := range s.scopes {
+		if have == want {
+			return false
+		}
+	}
+	// Some registries only look at the first.
+	s.scopes = append([]string{want}, s.scopes...)
+	return true
+}
+
+// credentials returns who we are to the registry of repo.
+func (c *Client) credentials(ctx context.Context, repo image.Repo) (authn.AuthConfig, int, error) {
+	keys, version, err := c.keys.resolver(ctx, repo)
+	if err != nil {
+		return authn.AuthConfig{}, 0, err
+	}
+	reg, err := name.NewRegistry(repo.Host())
+	if err != nil {
+		return authn.AuthConfig{}, 0, bad("%.100q is no registry's name", repo.Host())
+	}
+	auth, err := authn.Resolve(ctx, keys, reg.Repo(repo.Path()))
+	if err != nil {
+		return authn.AuthConfig{}, 0, err
+	}
+	config, err := authn.Authorization(ctx, auth)
+	if err != nil {
+		return authn.AuthConfig{}, 0, err
+	}
+	return *config, version, nil
+}
+
+// forget makes the next call log in anew.
+func (c *Client) forget(repo image.Repo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sessions, repo.Canonical())
+}
+
+// login fills the session. Its turn is held.
+func (c *Client) login(ctx context.Context, repo image.Repo, s *session, auth authn.AuthConfig, version int) (pass, error) {
+	s.ready, s.until, s.version = false, time.Time{}, version
+	switch {
+	case auth.RegistryToken != "":
+		s.header = "Bearer " + auth.RegistryToken
+	case isBearer(s.challenge):
+		token, life, err := c.token(ctx, s.challenge, s.scopes, auth)
+		if err != nil {
+			s.challenge = nil
+			c.forgetPing(repo.Host())
+			return pass{}, err
+		}
+		s.header, s.until = "Bearer "+token, time.Now().Add(life)
+	case auth.Username != "" && auth.Password != "":
+		s.header = "Basic " + base64.StdEncoding.EncodeToString([]byte(auth.Username+":"+auth.Password))
+	case auth.Auth != "":
+		s.header = "Basic " + auth.Auth
+	default:
+		s.header = ""
+	}
+	s.ready = true
+	return pass{header: s.header, version: version, fresh: true}, nil
+}
+
+func isBearer(c *transport.Challenge) bool { return strings.EqualFold(c.Scheme, "bearer") }
+
+// token asks the token server that the registry names.
+func (c *Client) token(ctx context.Context, challenge *transport.Challenge, scopes []string, auth authn.AuthConfig) (string, time.Duration, error) {
+	realm := challenge.Parameters["realm"]
+	u, err := url.Parse(realm)
+	if err != nil || len(realm) > maxRealm || u.Host == "" || u.User != nil {
+		return "", 0, bad("its login names no token server")
+	}
+	if err := scheme(u, c.wire.hosts.of(u)); err != nil {
+		return "", 0, &url.Error{Op: "get", URL: u.Scheme + "://" + u.Host, Err: err}
+	}
+	// The library's own rules on addresses are for those who have no guard; a
+	// token server on the registry's host is no matter for them.
+	reg, err := name.NewRegistry(u.Host, name.Insecure)
+	if err != nil {
+		return "", 0, bad("its login names no token server")
+	}
+	ask := *challenge
+	ask.Insecure = u.Scheme == "http"
+	got, err := transport.Exchange(ctx, reg, authn.FromConfig(auth), &sameHost{inner: c.wire, host: u.Host}, scopes, &ask)
+	if err != nil {
+		return "", 0, tokenFault(err)
+	}
+	token := got.AccessToken
+	if token == "" {
+		token = got.Token
+	}
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", 0, bad("its token server gave no token")
+	}
+	return token, tokenLife(got.ExpiresIn), nil
+}
+
+// tokenLife is how long a token is used, in time for the next.
+func tokenLife(seconds int) time.Duration {
+	life := defaultTokenLife
+	if seconds > 0 {
+		life = time.Duration(min(seconds, int(maxTokenLife/time.Second))) * time.Second
+	}
+	return life - min(tokenMargin, life/4)
+}
+
+// tokenFault keeps of an error what is not the token server's own text.
+func tokenFault(err error) error {
+	var status *transport.Error
+	var wrong *badAnswer
+	var u *url.Error
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &status), errors.As(err, &wrong), errors.As(err, &u):
+		return err
+	case errors.As(err, &syntax):
+		return bad("its token server answered something that is no token")
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled), errors.Is(err, errTimeout):
+		return err
+	}
+	return bad("its token server gave no token")
+}
+
+// sameHost lets a token server redirect to itself only: the request carries the
+// password, in its body as well.
+type sameHost struct {
+	inner http.RoundTripper
+	host  string
+	n     int
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *sameHost) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.inner.RoundTrip(req)
+	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 {
+		return resp, err
+	}
+	s.n++
+	to, err := resp.Location()
+	switch {
+	case err != nil:
+		return resp, nil
+	case to.Host != s.host || to.Scheme != req.URL.Scheme:
+		err = bad("its token server redirects to another host or scheme")
+	case s.n > maxRedirects:
+		err = bad("its token server redirects more than %d times", maxRedirects)
+	}
+	if err != nil {
+		_ = resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// ping asks a host how to log in, once.
+func (c *Client) ping(ctx context.Context, host string) (*transport.Challenge, error) {
+	p := c.pingOf(host)
+	if err := take(ctx, p.turn); err != nil {
+		return nil, err
+	}
+	defer func() { <-p.turn }()
+	if p.challenge != nil {
+		return p.challenge, nil
+	}
+	resp, err := c.send(ctx, http.MethodGet, c.base(host)+"/v2/", nil, "")
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusUnauthorized {
+		return nil, statusOf(resp)
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxPingBody)
+	p.challenge, p.at = c.challengeOf(ctx, host, resp), time.Now()
+	if p.challenge == nil {
+		p.challenge = &transport.Challenge{}
+	}
+	return p.challenge, nil
+}
+
+// forgetPing makes the host be asked again how to log in, unless it just was.
+func (c *Client) forgetPing(host string) {
+	p := c.pingOf(host)
+	select {
+	case p.turn <- struct{}{}:
+		if time.Since(p.at) >= pingLife {
+			p.challenge = nil
+		}
+		<-p.turn
+	default: // somebody is asking
+	}
+}
+
+// challengeOf reads how to log in out of an answer; nil: it does not say.
+func (c *Client) challengeOf(ctx context.Context, host string, resp *http.Response) *transport.Challenge {
+	if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("WWW-Authenticate") == "" {
+		return nil
+	}
+	reg, err := name.NewRegistry(host)
+	if err != nil {
+		return nil
+	}
+	// The library's reader of challenges is behind its ping; this gives it the
+	// answer that is already here.
+	challenge, err := transport.Ping(ctx, reg, replay{resp})
+	if err != nil {
+		return nil
+	}
+	return challenge
+}
+
+// replay answers every request with the head of one answer.
+type replay struct{ resp *http.Response }
+
+// RoundTrip implements http.RoundTripper.
+func (r replay) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{
+		Status: r.resp.Status, StatusCode: r.resp.StatusCode, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: r.resp.Header.Clone(), Body: http.NoBody, Request: req,
+	}, nil
+}
+
+// base is the start of every URL of a registry.
+func (c *Client) base(host string) string {
+	if c.hosts.named(host).PlainHTTP {
+		return "http://" + host
+	}
+	return "https://" + host
+}
+
+// send sends one request with a header of the session's. It does not follow
+// the credentials to another host, nor https to http.
+func (c *Client) send(ctx context.Context, method, target string, header http.Header, authorization string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	if err != nil {
+		return nil, bad("a URL of its cannot be used")
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	cl := http.Client{
+		Transport:     &authorized{inner: c.wire, host: req.URL.Host, scheme: req.URL.Scheme, header: authorization},
+		CheckRedirect: checkRedirect,
+	}
+	return cl.Do(req)
+}
+
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return bad("it redirects more than %d times", maxRedirects)
+	}
+	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
+		return bad("it redirects from https to another scheme")
+	}
+	if req.URL.User != nil {
+		return bad("it redirects to a URL with a password")
+	}
+	return nil
+}
+
+// authorized adds the credentials to requests to the registry itself.
+type authorized struct {
+	inner        http.RoundTripper
+	host, scheme string
+	header       string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
+	if a.header != "" && req.URL.Host == a.host && req.URL.Scheme == a.scheme {
+		req = req.Clone(req.Context())
+		req.Header.Set("Authorization", a.header)
+	}
+	return a.inner.RoundTrip(req)
+}
+
+// ask sends one request to the registry of the call's image, and logs in for it.
+func (k call) ask(method, target string, header http.Header) (*http.Response, error) {
+	p, err := k.c.authorize(k.ctx, k.repo)
+	if err != nil {
+		return nil, err
+	}
+	k.used.Store(int64(p.version))
+	resp, err := k.c.send(k.ctx, method, target, header, p.header)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || resp.Request.URL.Host != k.repo.Host() {
+		return resp, err
+	}
+	p, more, err := k.c.again(k.ctx, k.repo, p, resp)
+	if err != nil || !more {
+		if err != nil {
+			_ = resp.Body.Close()
+			return nil, err
+		}
+		return resp, nil
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxPingBody)
+	_ = resp.Body.Close()
+	k.used.Store(int64(p.version))
+	return k.c.send(k.ctx, method, target, header, p.header)
+}
