@@ -264,7 +264,7 @@ func TestWhatIsNotThere(t *testing.T) {
 func TestPlainHTTPOnlyByName(t *testing.T) {
 	s := start(t, ociregistry.Config{})
 	push(t, s, "web", "1.0.0")
-	c := client(t, registry.Config{})
+	c := client(t, registry.Config{Hosts: []registry.Host{{Host: s.Host(), PrivateNetwork: true}}})
 	_, err := c.Tags(t.Context(), repo(t, s.Image("web")))
 	mention(t, err, registry.ErrUnavailable, "speaks plain http", "insecure registry")
 	if n := s.Count("", ""); n != 0 {
