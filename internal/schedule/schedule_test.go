@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -174,6 +175,57 @@ func TestPokesTickAtOnceAndManyAreOne(t *testing.T) {
 			t.Errorf("ticked at %v, want %v", at, want)
 		}
 	})
+}
+
+// What registries' events rely on: they mark an image and then poke, many at once
+// and at any moment of a tick, and no mark waits longer than the running tick.
+func TestATickComesAfterEveryPokeHoweverManyCome(t *testing.T) {
+	const pokers, pokes, length = 20, 50, 3 * time.Second
+	for name, due := range map[string]schedule.Due{"only pokes": nil, "beside a schedule": schedule.Every(7 * time.Second)} {
+		synctest.Test(t, func(t *testing.T) {
+			l := schedule.NewLoop(schedule.Config{Due: due})
+			var mu sync.Mutex
+			var marks []time.Time
+			seen := 0
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				l.Run(ctx, func(context.Context) {
+					mu.Lock()
+					for _, at := range marks {
+						if wait := time.Since(at); wait > length {
+							t.Errorf("%s: a mark waited %s", name, wait)
+						}
+					}
+					seen, marks = seen+len(marks), nil
+					mu.Unlock()
+					time.Sleep(length) // marks of this time are for the next tick
+				})
+			}()
+			var all sync.WaitGroup
+			for i := range pokers {
+				all.Go(func() {
+					for n := range pokes {
+						time.Sleep(time.Duration(1+(i*31+n*17)%40) * 100 * time.Millisecond)
+						mu.Lock()
+						marks = append(marks, time.Now())
+						mu.Unlock()
+						l.Poke()
+					}
+				})
+			}
+			all.Wait()
+			time.Sleep(length + time.Nanosecond)
+			mu.Lock()
+			if seen != pokers*pokes {
+				t.Errorf("%s: %d of %d marks were seen", name, seen, pokers*pokes)
+			}
+			mu.Unlock()
+			cancel()
+			<-done
+		})
+	}
 }
 
 func TestWithoutDueOnlyPokesTick(t *testing.T) {
