@@ -18,11 +18,12 @@ import (
 
 // Limits of the login of clouds.
 const (
-	cloudTimeout   = 5 * time.Second  // all requests of one login; metadata servers that are not there do not answer
-	cloudKeep      = 10 * time.Minute // a token that does not say when it expires
-	cloudPause     = 10 * time.Minute // after a failure, where nobody asked for this cloud by name
-	cloudPauseOwn  = time.Minute      // after a failure, where an operator did
-	maxCloudAnswer = 1 << 20          // bytes of one answer
+	cloudTimeout    = 5 * time.Second  // all requests of one login; metadata servers that are not there do not answer
+	cloudKeep       = 10 * time.Minute // a token that does not say when it expires
+	cloudPause      = 10 * time.Minute // after a failure, where nobody asked for this cloud by name
+	cloudPauseOwn   = time.Minute      // after a failure, where an operator did
+	maxCloudAnswer  = 1 << 20          // bytes of one answer
+	maxCloudHeaders = 256 << 10        // bytes
 )
 
 // provider logs in at one cloud for one registry. The error is in words that
@@ -40,12 +41,17 @@ type clouds struct {
 }
 
 func newClouds(now func() time.Time) *clouds {
-	client := &http.Client{Transport: cloudWire{&http.Transport{
+	return cloudsOver(&http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DisableKeepAlives:      true, // a token an hour
 		TLSHandshakeTimeout:    cloudTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes,
-	}}}
+		MaxResponseHeaderBytes: maxCloudHeaders,
+	}, now)
+}
+
+// cloudsOver is newClouds with a transport of the caller's.
+func cloudsOver(wire http.RoundTripper, now func() time.Time) *clouds {
+	client := &http.Client{Transport: cloudWire{wire}}
 	return &clouds{
 		now: now, tokens: map[string]*cached[*authn.AuthConfig]{},
 		byName: map[string]provider{
@@ -163,7 +169,7 @@ func (w cloudWire) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // vendorSays makes words of a vendor's error that repeat nothing but a code: its
-// text may hold a request with a secret in it. else_ is said when there is none.
+// text may hold a request with a secret in it. otherwise is said when there is none.
 func vendorSays(err error, otherwise string) error {
 	var coded interface{ ErrorCode() string }
 	if errors.As(err, &coded) && codeGrammar.MatchString(coded.ErrorCode()) {

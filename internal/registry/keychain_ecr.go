@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
+	"github.com/aws/smithy-go/logging"
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
@@ -71,7 +72,8 @@ func (e ecrLogin) config(ctx context.Context, region string, fips aws.FIPSEndpoi
 		config.WithRegion(region),
 		config.WithHTTPClient(e.http),
 		config.WithUseFIPSEndpoint(fips),
-		config.WithLogger(nil),
+		config.WithLogger(logging.Nop{}),
+		config.WithRetryMaxAttempts(1), // a second try is for the next tick
 	)
 }
 
