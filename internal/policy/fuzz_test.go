@@ -78,7 +78,7 @@ func FuzzSelect(f *testing.F) {
 			checkNotLower(t, got)
 		}
 		if p.DigestTag == "" && got.Changed {
-			if _, bad := newSelection(p, image.Tag(current)); bad != nil {
+			if _, bad := newChooser(p, image.Tag(current)); bad != nil {
 				t.Errorf("a broken policy (%s) selected %q", bad.reason, got.Selected)
 			}
 		}

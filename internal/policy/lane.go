@@ -1,48 +1,51 @@
 package policy
 
-import (
-	"fmt"
-	"strings"
-)
+import "fmt"
 
-// lane holds new tags to the form of the current one. Tags of one repository
-// often tell several stories at once: 1.2.3 and 1.2.3-alpine, 1.2 and 1.2.3.
-type lane struct {
-	strict  bool
-	current *version // nil: the current tag is no version and sets no form
-	open    bool     // the filter says which tags belong together
-	channel string   // the current suffix when it is a word like nightly: a variant then, no prerelease
-	build   string
-
-	wrongPrefix, wrongParts, wrongSuffix, wrongBuild, wrongYear string
+// laneReasons are why tags are not in the lane of the current one, worded once.
+// Tags of one repository often tell several stories at once: 1.2.3 and
+// 1.2.3-alpine, 1.2 and 1.2.3.
+type laneReasons struct {
+	wrongWord, wrongPrefix, wrongParts, wrongSuffix, lowerBase, wrongBuild, wrongYear string
 }
 
 const lanesEnd = " (lane: any accepts it)"
 
-// newLane takes the form of the current tag. A current tag that the filter does
-// not keep sets no form: the filter does.
-func newLane(p Policy, current *version, keptByFilter bool) *lane {
-	l := &lane{strict: p.Lane != LaneAny, current: current, open: p.Filter != nil && !keptByFilter}
-	if current == nil || l.open || !l.strict {
-		return l
+// firstOddYear: a first number below it is no year; tags with a year are another
+// scheme then.
+const firstOddYear = 1000
+
+func newLaneReasons(o *semverOrder) laneReasons {
+	cur := o.current
+	r := laneReasons{
+		wrongWord:   fmt.Sprintf("another lane: it does not begin with %s as the current tag", o.word),
+		wrongPrefix: "another lane: a v in front, the current tag has none",
+		wrongParts:  fmt.Sprintf("another lane: the current tag has %s", plural(cur.parts, "numeric part")),
+		wrongSuffix: "another lane: a suffix, the current tag has none",
+		lowerBase:   "another lane: a lower version of the base system than in the current tag",
+		wrongBuild:  "another lane: not the same kind of build as in the current tag",
+		wrongYear:   "another lane: the first number is a year, in the current tag it is not",
 	}
-	if channelWord(current.pre) {
-		l.channel = current.pre
-		current.pre = ""
+	if cur.prefix {
+		r.wrongPrefix = "another lane: no v in front, the current tag has one"
 	}
-	l.wrongPrefix = "another lane: a v in front, the current tag has none" + lanesEnd
-	if current.prefix {
-		l.wrongPrefix = "another lane: no v in front, the current tag has one" + lanesEnd
+	if form := cur.tail.form; form != "" {
+		r.wrongSuffix = fmt.Sprintf("another lane: the suffix is not -%s as in the current tag", form)
+		if o.builds || cur.tail.count > 0 {
+			r.wrongSuffix = fmt.Sprintf("another lane: the suffix is not like %s, with a number for each #, as in the current tag", dashed(form))
+		}
 	}
-	l.wrongParts = fmt.Sprintf("another lane: the current tag has %s", plural(current.parts, "numeric part")) + lanesEnd
-	l.wrongSuffix = "another lane: a suffix, the current tag has none" + lanesEnd
-	if suffix := joinDash(l.channel, current.suffix); suffix != "" {
-		l.wrongSuffix = fmt.Sprintf("another lane: the suffix is not -%s as in the current tag", suffix) + lanesEnd
+	for _, s := range []*string{&r.wrongWord, &r.wrongPrefix, &r.wrongParts, &r.wrongSuffix, &r.lowerBase, &r.wrongBuild, &r.wrongYear} {
+		*s += lanesEnd
 	}
-	l.build = buildKind(current.build)
-	l.wrongBuild = "another lane: not the same kind of build as in the current tag" + lanesEnd
-	l.wrongYear = "another lane: the first number is a year, in the current tag it is not" + lanesEnd
-	return l
+	return r
+}
+
+func dashed(form string) string {
+	if form[0] == '-' {
+		return form
+	}
+	return "-" + form
 }
 
 func plural(n int, noun string) string {
@@ -52,56 +55,49 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// reject tells why a version is not in the lane; empty: it is.
-func (l *lane) reject(v *version) string {
-	if v.parts == 1 && (l.current == nil || l.current.parts > 1) {
+// lane tells why a version is not in the lane; empty: it is.
+func (o *semverOrder) lane(v *version) string {
+	cur := o.current
+	if v.parts == 1 && (cur == nil || cur.parts > 1) {
 		return notInteger
 	}
-	if !l.strict || l.open {
+	if !o.strict || o.open {
 		return ""
 	}
-	if l.current == nil {
-		if v.suffix != "" || buildKind(v.build) != "" {
+	if cur == nil {
+		if v.tail.form != "" || v.tail.kind != "" {
 			return "another lane: a suffix, and the current tag is no version that has it" + lanesEnd
 		}
 		return ""
 	}
 	switch {
-	case v.prefix != l.current.prefix:
-		return l.wrongPrefix
-	case v.parts != l.current.parts:
-		return l.wrongParts
-	case v.suffix != l.current.suffix || l.channel != "" && v.pre != l.channel:
-		return l.wrongSuffix
-	case buildKind(v.build) != l.build:
-		return l.wrongBuild
-	case v.parts > 1 && v.yearLike() && l.current.number[0] < 1000:
-		return l.wrongYear
-	}
-	if l.channel != "" {
-		v.pre = ""
+	case v.word != (o.word != ""):
+		return o.wrongWord
+	case v.prefix != cur.prefix:
+		return o.wrongPrefix
+	case v.parts != cur.parts:
+		return o.wrongParts
+	case v.tail.form != cur.tail.form:
+		return o.wrongSuffix
+	case v.tail.kind != cur.tail.kind:
+		return o.wrongBuild
+	case v.tail.lowerBase(&cur.tail):
+		return o.lowerBase
+	case v.parts > 1 && o.years && v.yearLike():
+		return o.wrongYear
 	}
 	return ""
 }
 
-// buildKind is what stays the same in build metadata from one version to the
-// next: the letters, without numbers and commits. amd64 and arm64 differ, 5 and
-// 6 do not.
-func buildKind(build string) string {
-	if build == "" {
-		return ""
-	}
-	var kind strings.Builder
-	for id := range strings.FieldsFuncSeq(build, func(r rune) bool { return r == '.' || r == '-' || r == '_' || r == '+' }) {
-		if isCommit(id) {
+// lowerBase tells whether the base system in a tail of the same form is lower.
+func (t *tail) lowerBase(u *tail) bool {
+	for i := range min(t.count, u.count) {
+		if u.numbers[i].word == "" {
 			continue
 		}
-		for i := range len(id) {
-			if !isDigit(id[i]) {
-				kind.WriteByte(id[i])
-			}
+		if n := compareDigits(t.numbers[i].digits, u.numbers[i].digits); n != 0 {
+			return n < 0
 		}
-		kind.WriteByte('.')
 	}
-	return strings.Trim(kind.String(), ".")
+	return false
 }

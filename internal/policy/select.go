@@ -16,7 +16,14 @@ type Choice struct {
 	Changed  bool       // Selected is not Current
 	Reason   string     // why, in one line
 	Rejected []Rejected // every other tag, sorted by tag; never nil
+
+	// Candidates are the acceptable tags better than Current, best first; the first
+	// is Selected when Changed. At most MaxCandidates. Ties follow their winner.
+	Candidates []image.Tag
 }
+
+// MaxCandidates bounds Choice.Candidates.
+const MaxCandidates = 50
 
 // Rejected is a tag that was not chosen and the rule that dropped it.
 type Rejected struct {
@@ -32,12 +39,14 @@ const (
 	notInFilter = "does not match the filter"
 	emptyValue  = "the filter extracts nothing"
 	missing     = "current tag is not in the registry"
+	noneLeft    = "no tag is acceptable"
 )
 
 // Select decides which of the tags the policy wants. It is pure and independent
-// of the order of tags. It chooses a listed tag or the current one, and never a
-// lower version than the current one unless the policy allows that. For a digest
-// policy it chooses the tag to follow; comparing digests is the caller's.
+// of the order of tags. It chooses a listed tag or the current one, and never
+// anything that Lower calls lower than the current one unless the policy allows
+// that. For a digest policy it chooses the tag to follow; comparing digests is the
+// caller's.
 func Select(p Policy, tags []string, current image.Tag) Choice {
 	c := Choice{Policy: p.Name, Current: current, Selected: current, Rejected: []Rejected{}}
 	if len(tags) == 0 {
@@ -47,10 +56,7 @@ func Select(p Policy, tags []string, current image.Tag) Choice {
 	tags = slices.Clone(tags)
 	slices.Sort(tags)
 	tags = slices.Compact(tags)
-	if p.DigestTag != "" && p.Semver == nil {
-		return selectDigest(p, tags, c)
-	}
-	s, bad := newSelection(p, current)
+	s, bad := newChooser(p, current)
 	if bad != nil {
 		c.Reason = "the policy is broken: " + bad.reason
 		return c.reject(tags, func(int) string { return "not considered: the policy is broken" })
@@ -69,134 +75,59 @@ func (c Choice) reject(tags []string, reason func(i int) string) Choice {
 	return c
 }
 
-// selection is one run of Select with a semver range.
-type selection struct {
-	current  image.Tag
-	version  *version // of the current tag; nil: it is none
-	blocked  string   // why nothing can be compared with the current tag
-	lower    string   // the reason for what is lower than the current tag; empty: that is allowed
-	versions *versionRange
-	lane     *lane
-	exclude  *exclusion
-	filter   *filter
-
-	best    int // index of the best tag so far; -1: none
-	bestIs  version
-	ties    []int // tags of the same version as the best
-	reasons []string
-}
-
-func newSelection(p Policy, current image.Tag) (*selection, *flaw) {
-	s := &selection{current: current, best: -1}
-	var bad *flaw
-	if s.versions, bad = newVersionRange(p.Semver); bad != nil {
-		return nil, bad
+// Skip is the choice without its selected tag, which is rejected for the reason:
+// the next candidate is selected, or Current when there is none. A choice that
+// changes nothing stays as it is.
+func (c Choice) Skip(reason string) Choice {
+	if !c.Changed {
+		return c
 	}
-	if s.filter, bad = compileFilter(p.Filter); bad != nil {
-		return nil, bad
+	skipped := c.Selected
+	c.Selected, c.Candidates = c.Current, slices.Clone(c.Candidates)
+	if len(c.Candidates) > 0 {
+		c.Candidates = c.Candidates[1:]
 	}
-	if s.exclude, bad = compileExclude(p.Exclude); bad != nil {
-		return nil, bad
-	}
-	value, kept := string(current), true
-	if s.filter != nil {
-		if value, kept = s.filter.apply(string(current)); !kept {
-			value = string(current)
-		}
-	}
-	v, reason := parseVersion(value)
-	switch {
-	case reason == "":
-		s.version = &v
-	case versionLike(value):
-		s.blocked = fmt.Sprintf("the current tag %s is %s, so nothing can be compared with it", current, reason)
-	}
-	s.lane = newLane(p, s.version, kept)
-	if !p.AllowDowngrade {
-		s.lower = fmt.Sprintf("lower than the current %s", current)
-	}
-	return s, nil
-}
-
-// versionLike tells whether a text is meant as a version, so that leaving it
-// for another could be a step back: an optional v, digits, and a separator.
-func versionLike(s string) bool {
-	s = strings.TrimLeft(s, "vV")
-	n := 0
-	for n < len(s) && isDigit(s[n]) {
-		n++
-	}
-	return n > 0 && (n == len(s) || strings.IndexByte("._-+", s[n]) >= 0)
-}
-
-func (s *selection) run(tags []string, c Choice) Choice {
-	s.reasons = make([]string, len(tags))
-	for i, tag := range tags {
-		v, reason := s.judge(tag)
-		s.reasons[i] = reason
-		if reason == "" {
-			s.offer(tags, i, v)
-		}
-	}
-	var same string
-	if s.best >= 0 {
-		c.Selected = image.Tag(tags[s.best])
-		if s.version != nil && s.bestIs.compare(*s.version) == 0 {
-			c.Selected = s.current // the same version: keep the spelling
-		}
-		same = fmt.Sprintf("the same version as %s", c.Selected)
+	if len(c.Candidates) > 0 {
+		c.Selected = c.Candidates[0]
 	}
 	c.Changed = c.Selected != c.Current
-	c.Reason = s.explain(tags, c)
-	for _, i := range append(s.ties, s.best) {
-		if i >= 0 {
-			s.reasons[i] = same
-		}
+	switch {
+	case c.Changed:
+		c.Reason = fmt.Sprintf("%s is the best that is left: %s is passed over: %s", c.Selected, skipped, reason)
+	case c.Current == "":
+		c.Reason = fmt.Sprintf("%s: %s is passed over: %s", noneLeft, skipped, reason)
+	default:
+		c.Reason = fmt.Sprintf("nothing better than the current %s is left: %s is passed over: %s", c.Current, skipped, reason)
 	}
-	older := fmt.Sprintf("%s is higher", c.Selected)
-	return c.reject(tags, func(i int) string {
-		if s.reasons[i] == "" {
-			return older
-		}
-		return s.reasons[i]
-	})
+	rejected := make([]Rejected, 0, len(c.Rejected)+1)
+	rejected = append(rejected, c.Rejected...)
+	rejected = slices.DeleteFunc(rejected, func(r Rejected) bool { return r.Tag == string(c.Selected) })
+	at, _ := slices.BinarySearchFunc(rejected, string(skipped), func(r Rejected, tag string) int { return strings.Compare(r.Tag, tag) })
+	c.Rejected = slices.Insert(rejected, at, Rejected{Tag: string(skipped), Reason: reason})
+	return c
 }
 
-// judge reads a tag and tells the first rule that drops it; empty: none does.
-func (s *selection) judge(tag string) (version, string) {
-	if !image.ValidTag(tag) {
-		return version{}, notATag
+// Accepts reports whether the policy would take the tag at all, by its filter,
+// exclusions, range, prereleases and layout, whatever the current one is; and the
+// reason when not.
+func Accepts(p Policy, tag image.Tag) (ok bool, reason string) {
+	s, bad := newChooser(p, tag)
+	if bad != nil {
+		return false, "the policy is broken: " + bad.reason
 	}
-	if isReferrer(tag) {
-		return version{}, referrerTag
+	reason = s.judge(string(tag))
+	return reason == "", reason
+}
+
+// Lower reports whether the policy's selector orders candidate below current.
+// Tags that it cannot order are not lower: they are equal to it.
+func Lower(p Policy, candidate, current image.Tag) bool {
+	if candidate == current {
+		return false
 	}
-	if reason := s.exclude.match(tag); reason != "" {
-		return version{}, reason
-	}
-	value := tag
-	if s.filter != nil {
-		var kept bool
-		if value, kept = s.filter.apply(tag); !kept {
-			return version{}, notInFilter
-		}
-		if value == "" {
-			return version{}, emptyValue
-		}
-	}
-	v, reason := parseVersion(value)
-	if reason != "" {
-		return v, reason
-	}
-	if reason := s.lane.reject(&v); reason != "" {
-		return v, reason
-	}
-	if s.blocked != "" {
-		return v, "not considered: the current tag is not a version"
-	}
-	if s.lower != "" && s.version != nil && v.compare(*s.version) < 0 {
-		return v, s.lower
-	}
-	return v, s.versions.reject(v)
+	p.Lane, p.Exclude = LaneAny, nil
+	s, bad := newChooser(p, current)
+	return bad == nil && s.below(string(candidate))
 }
 
 // isReferrer tells whether a tag is one that signing tools attach to a digest:
@@ -215,99 +146,40 @@ func isReferrer(tag string) bool {
 	return true
 }
 
-// offer takes a tag that no rule dropped.
-func (s *selection) offer(tags []string, i int, v version) {
-	order := 1
-	if s.best >= 0 {
-		order = v.compare(s.bestIs)
-	}
-	switch {
-	case order > 0:
-		s.best, s.bestIs, s.ties = i, v, s.ties[:0]
-	case order == 0 && s.prefer(tags[i], v, tags[s.best], s.bestIs):
-		s.ties = append(s.ties, s.best)
-		s.best, s.bestIs = i, v
-	case order == 0:
-		s.ties = append(s.ties, i)
-	}
-}
+// follower is the chooser of a policy that follows one tag by its digest.
+type follower struct{ tag image.Tag }
 
-// prefer decides between two spellings of one version: the current tag, then
-// the form of the current tag, then the shortest, then the first of the
-// alphabet. Without a form to follow, the one with more numeric parts is the one
-// less likely to be moved.
-func (s *selection) prefer(a string, av version, b string, bv version) bool {
-	if current := string(s.current); a == current || b == current {
-		return a == current
-	}
-	if cur := s.version; cur != nil {
-		for _, like := range []func(v version) bool{
-			func(v version) bool { return v.prefix == cur.prefix },
-			func(v version) bool { return v.suffix == cur.suffix && v.build == cur.build },
-			func(v version) bool { return v.parts == cur.parts },
-		} {
-			if like(av) != like(bv) {
-				return like(av)
-			}
-		}
-	} else if av.parts != bv.parts {
-		return av.parts > bv.parts
-	}
-	if len(a) != len(b) {
-		return len(a) < len(b)
-	}
-	return a < b
-}
-
-// explain is the reason of the choice.
-func (s *selection) explain(tags []string, c Choice) string {
-	if c.Changed {
-		reason := fmt.Sprintf("%s is the highest version in %s", c.Selected, s.versions.text)
-		if s.version != nil && s.bestIs.compare(*s.version) < 0 {
-			reason += fmt.Sprintf(", and the policy allows going down from %s", c.Current)
-		}
-		return s.noteMissing(tags, reason)
-	}
-	if s.blocked != "" {
-		return s.blocked
-	}
-	if c.Current == "" {
-		return "no tag is acceptable"
-	}
-	at, listed := slices.BinarySearch(tags, string(c.Current))
-	if listed && s.reasons[at] != "" && s.version != nil {
-		return fmt.Sprintf("nothing acceptable is higher than the current %s, which is itself not: %s", c.Current, s.reasons[at])
-	}
-	if listed && s.version != nil {
-		return fmt.Sprintf("the current %s is the highest version in %s", c.Current, s.versions.text)
-	}
-	return s.noteMissing(tags, fmt.Sprintf("nothing acceptable is higher than the current %s", c.Current))
-}
-
-func (s *selection) noteMissing(tags []string, reason string) string {
-	if _, listed := slices.BinarySearch(tags, string(s.current)); listed || s.current == "" {
-		return reason
-	}
-	return reason + "; " + missing
-}
-
-// selectDigest chooses the followed tag when it is there.
-func selectDigest(p Policy, tags []string, c Choice) Choice {
-	if _, listed := slices.BinarySearch(tags, string(p.DigestTag)); listed {
-		c.Selected = p.DigestTag
-		c.Reason = fmt.Sprintf("the policy follows the tag %s by its digest", p.DigestTag)
+// run chooses the followed tag when it is there.
+func (f follower) run(tags []string, c Choice) Choice {
+	if _, listed := slices.BinarySearch(tags, string(f.tag)); listed {
+		c.Selected = f.tag
+		c.Reason = fmt.Sprintf("the policy follows the tag %s by its digest", f.tag)
 	} else {
-		c.Reason = fmt.Sprintf("the followed tag %s is not in the registry", p.DigestTag)
+		c.Reason = fmt.Sprintf("the followed tag %s is not in the registry", f.tag)
 	}
-	c.Changed = c.Selected != c.Current
-	other := fmt.Sprintf("not the followed tag %s", p.DigestTag)
+	if c.Changed = c.Selected != c.Current; c.Changed {
+		c.Candidates = []image.Tag{c.Selected}
+	}
 	return c.reject(tags, func(i int) string {
-		switch {
-		case !image.ValidTag(tags[i]):
-			return notATag
-		case isReferrer(tags[i]):
-			return referrerTag
+		if reason := f.judge(tags[i]); reason != "" {
+			return reason
 		}
-		return other
+		return c.Reason // it is the followed tag, which is always selected when listed
 	})
 }
+
+func (f follower) judge(tag string) string {
+	switch {
+	case !image.ValidTag(tag):
+		return notATag
+	case isReferrer(tag):
+		return referrerTag
+	case tag != string(f.tag):
+		return fmt.Sprintf("not the followed tag %s", f.tag)
+	}
+	return ""
+}
+
+func (f follower) below(string) bool { return false }
+
+func (f follower) never() (reason, hint string) { return "", "" }

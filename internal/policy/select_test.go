@@ -67,11 +67,11 @@ var selections = []struct {
 	{"15 dotted dates without leading zeros", "10 is more than 2", inRange("*"), "2024.1.5", "2024.1.5 2024.2.10 2024.10.1", "2024.10.1"},
 	{"19 a year is another scheme", "2025 is no successor of 19", inRange("*"), "19.0.0", "19.0.0 22.0.0 2025.1.0", "22.0.0"},
 	{"20 four parts by extract", "three of them are semver", inRange("*", filtered(`^(\d+\.\d+\.\d+)\.\d+$`, "$1")), "1.25.7.5604", "1.25.7.5604 1.25.8.5663 1.26.0.5715", "1.26.0.5715"},
-	{"20 four parts without extract", "the current tag cannot be compared, so nothing moves", inRange("*"), "1.25.7.5604", "1.25.7.5604 1.25.8.5663 1.26.0", ""},
+	{"20 four parts as they are", "the current tag has four, and the range is held to the first three", inRange("1.x"), "1.25.7.5604", "1.25.7.5604 1.25.8.5663 1.26.0 1.26.0.5715 2.0.0.1", "1.26.0.5715"},
 	{"22 a suffix with a revision stays", "the whole suffix is the lane", inRange("*"), "0.28.1-scratch-r0", "0.28.1-scratch-r0 0.28.1-scratch-r1 0.28.2-scratch-r0", "0.28.2-scratch-r0"},
 	{"23 a build number by extract", "the current value has one part, so whole numbers are asked for", inRange("*", filtered(`^v[\d.]+-ls(\d+)$`, "$1")), "v1.0.20200827-ls30", "v1.0.20200827-ls30 v1.0.20200827-ls31 v1.0.20210101-ls32", "v1.0.20210101-ls32"},
 	{"25 from latest to a version", "the policy says semver, and latest is no version to go below", inRange("*"), "latest", "latest 1.0.0", "1.0.0"},
-	{"27 build numbers are prereleases by semver", "1.1.5-100 comes before 1.1.5", inRange("*"), "1.1.5-99", "1.1.5-99 1.1.5-100 1.1.6-1", ""},
+	{"27 a bare number behind the dash is a build when the current tag has one", "prereleases are not wanted, so -99 is none", inRange("*"), "1.1.5-99", "1.1.5-99 1.1.5-100 1.1.6-1", "1.1.6-1"},
 	{"28 an architecture stays", "arm64 images do not start here", inRange("1.x"), "1.2.3-amd64", "1.2.3-amd64 1.2.4-amd64 1.2.5-arm64 1.2.5", "1.2.4-amd64"},
 	{"29 git describe is a prerelease of another architecture", "neither is asked for", inRange("*"), "v2.2.0", "v2.2.0 v2.3.0-rc.0.18.g1abb7b5dd-ppc64le", ""},
 	{"30 a prefix of words by extract", "the extracted value has two parts, so 1.15.2 is another lane", inRange("1.x", filtered("^someenv-(.+)$", "$1")), "someenv-1.15", "someenv-1.15 someenv-1.15.2 someenv-1.16", "someenv-1.16"},
@@ -92,8 +92,8 @@ var selections = []struct {
 	{"a release follows its candidate", "1.2.0 is higher than 1.2.0-rc.1", inRange("1.x", prereleases), "1.2.0-rc.1", "1.2.0-rc.1 1.2.0-rc.2 1.2.0", "1.2.0"},
 	{"a candidate of the next major is not in the range", "2.0.0-rc.1 is lower than 2.0.0 and yet not wanted", inRange(">=1.0.0-0 <2.0.0"), "1.0.0", "1.0.0 1.1.0 2.0.0-rc.1", "1.1.0"},
 	{"a candidate of the next major is named by the range", "it says so", inRange(">=2.0.0-rc.1 <2.0.0-rc.9"), "2.0.0-rc.1", "2.0.0-rc.1 2.0.0-rc.5 2.0.0", "2.0.0-rc.5"},
-	{"an underscore stands for a plus", "build metadata has no order: keep the current tag", inRange("1.x"), "1.0.0_5", "1.0.0_5 1.0.0_6 1.0.0_4", ""},
-	{"build numbers of a newer version", "ties go to the first of the alphabet", inRange("1.x"), "1.0.0_5", "1.0.0_5 1.1.0_7 1.1.0_6", "1.1.0_6"},
+	{"an underscore stands for a plus", "it is build metadata, whose number counts when all else is equal", inRange("1.x"), "1.0.0_5", "1.0.0_5 1.0.0_6 1.0.0_4", "1.0.0_6"},
+	{"build numbers of a newer version", "the highest build of the highest version", inRange("1.x"), "1.0.0_5", "1.0.0_5 1.1.0_7 1.1.0_6", "1.1.0_7"},
 	{"builds for another machine", "arm64 is another kind of build than amd64", inRange("1.x"), "1.0.0_amd64", "1.0.0_amd64 1.1.0_arm64 1.1.0", ""},
 	{"builds named by commit", "commits are no kind", inRange("1.x"), "1.0.0_0a1b2c3", "1.0.0_0a1b2c3 1.1.0_gdeadbe1", "1.1.0_gdeadbe1"},
 	{"numbers too long to be counted", "no version at all", inRange("*"), "1.0.0", "1.0.0 1.99999999999999999999.0 99999999999999999999.0.0", ""},
@@ -182,6 +182,7 @@ func TestEveryRejectionHasItsReason(t *testing.T) {
 	got := Select(p, strings.Fields("1.4.0 1.5.0 1.5.0_2 1.3.0 2.0.0 1.6.0-rc.1 1.9.0 1.9.1-debug main v1.7.0 1.7 1.7.0-alpine 7 8.1.0rc1 V1.8.0 1.2.3.4 2024.1.0 a+b sha256-"+hex64), "1.4.0")
 	want := Choice{
 		Policy: "web", Current: "1.4.0", Selected: "1.5.0", Changed: true, Reason: "1.5.0 is the highest version in 1.x",
+		Candidates: []image.Tag{"1.5.0", "1.5.0_2"},
 		Rejected: []Rejected{
 			{"1.2.3.4", "not a version: more than three numeric parts (filter with extract can drop some)"},
 			{"1.3.0", "lower than the current 1.4.0"},

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"math"
 	"strings"
 
@@ -11,12 +12,22 @@ import (
 // three numeric parts, the prerelease rc.1, the suffix alpine and the build 5.
 type version struct {
 	prefix bool // "v"
-	parts  int  // numeric parts, 1 to 3
-	number [3]uint64
+	parts  int  // numeric parts, 1 to maxParts
+	number [maxParts]uint64
 	pre    string // prerelease, without its dash
 	suffix string // variant of the same version, without its dash
-	build  string // build metadata, which no order knows
+	build  string // build metadata, which semver does not order
+	tail   tail   // suffix and build, looked into by semverOrder
+	word   bool   // the word before the version was that of the current tag
+	like   bool   // the tail has the form of the current tag's
 }
+
+// maxParts is how many numeric parts a version may have. More than usualParts count
+// only when the current tag has more, too.
+const (
+	maxParts   = 6
+	usualParts = 3
+)
 
 // Why a text is no version.
 const (
@@ -27,10 +38,12 @@ const (
 	notLong      = "not a version: a number is too long"
 	notPre       = "not a version: malformed prerelease"
 	notEmptyPart = "not a version: a numeric part is missing"
+	notDashDate  = "not a version: a date with dashes (select.calver reads it)"
 )
 
-// parseVersion reads a version strictly. The reason is empty when it is one;
-// whether a single number counts is for the caller to say.
+// parseVersion reads a version strictly. The reason is empty when it is one.
+// Whether a single number or more than three count, and whether a prerelease of
+// numbers alone is one or a build, is for the caller to say (checkNumbers).
 func parseVersion(s string) (v version, reason string) {
 	switch {
 	case strings.HasPrefix(s, "v"):
@@ -90,7 +103,10 @@ func (v version) parseTail(rest string) (version, string) {
 		}
 	}
 	v.build = build
-	if v.pre != "" {
+	if v.parts == 1 && v.yearLike() && v.pre != "" && isDigit(v.pre[0]) {
+		return v, notDashDate
+	}
+	if v.pre != "" && !onlyNumbers(v.pre) {
 		return v, checkPrerelease(v.pre)
 	}
 	return v, ""
@@ -171,6 +187,11 @@ func channelWord(s string) bool {
 	return false
 }
 
+// variantWord tells whether a whole prerelease names a variant of every version:
+// the current tag 1.2.3-dev is followed by 1.2.4-dev. A snapshot is none, for it is
+// followed by its release.
+func variantWord(s string) bool { return channelWord(s) && !strings.EqualFold(s, "snapshot") }
+
 // looseToken tells whether a token counts as a prerelease unless a suffix came
 // before it: something beginning with a digit, or a commit.
 func looseToken(token string) bool {
@@ -222,6 +243,22 @@ func checkPrerelease(s string) (reason string) {
 	return ""
 }
 
+// onlyNumbers tells whether a text is whole numbers parted by dots and dashes.
+func onlyNumbers(s string) bool {
+	digits := false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isDigit(c):
+			digits = true
+		case c != '.' && c != '-' || !digits:
+			return false
+		default:
+			digits = false
+		}
+	}
+	return digits
+}
+
 // parseNumber reads digits; ok is false when they are more than a number holds.
 func parseNumber(s string) (n uint64, length int, ok bool) {
 	for length < len(s) && isDigit(s[length]) {
@@ -235,20 +272,18 @@ func parseNumber(s string) (n uint64, length int, ok bool) {
 	return n, length, true
 }
 
-// semver is the version as the range sees it: without prefix, suffix and build.
-func (v version) semver() *semver.Version {
+// semver is the version as the range sees it: the first three numbers without
+// prefix, suffix and build.
+func (v *version) semver() *semver.Version {
 	return semver.New(v.number[0], v.number[1], v.number[2], v.pre, "")
 }
 
 // compare orders by version alone: prefix, number of parts, suffix and build do
 // not count.
-func (v version) compare(w version) int {
+func (v *version) compare(w *version) int {
 	for i := range v.number {
 		if v.number[i] != w.number[i] {
-			if v.number[i] < w.number[i] {
-				return -1
-			}
-			return 1
+			return cmp.Compare(v.number[i], w.number[i])
 		}
 	}
 	if v.pre == w.pre {
@@ -258,9 +293,15 @@ func (v version) compare(w version) int {
 }
 
 // yearLike tells whether the first number is a year rather than a major version.
-func (v version) yearLike() bool {
-	return v.number[0] >= 1970 && v.number[0] < 3000
+func (v *version) yearLike() bool {
+	return v.number[0] >= firstYear && v.number[0] < endOfYears
 }
+
+// What looks like a year.
+const (
+	firstYear  = 1970
+	endOfYears = 3000
+)
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 

@@ -38,9 +38,6 @@ const (
 )
 
 func newVersionRange(s *Semver) (*versionRange, *flaw) {
-	if s == nil {
-		return nil, &flaw{"it has no selector", "add select: {semver: {range: …}}"}
-	}
 	c, bad := compileRange(s.Range)
 	if bad != nil {
 		return nil, bad
@@ -95,15 +92,15 @@ func (r *versionRange) hasRelease(n [3]uint64) bool {
 }
 
 // reject tells why a version is not wanted; empty: it is.
-func (r *versionRange) reject(v version) string {
-	release := r.hasRelease(v.number)
+func (r *versionRange) reject(v *version) string {
+	release := r.hasRelease([3]uint64(v.number[:usualParts]))
 	if v.pre == "" {
 		if release {
 			return ""
 		}
 		return r.outside
 	}
-	plain := !strings.Contains(r.text, "-") // the range does not speak of prereleases
+	plain := r.plain()
 	switch {
 	case plain && !release:
 		return r.outside
@@ -120,9 +117,64 @@ func (r *versionRange) reject(v version) string {
 	return r.prerelease
 }
 
+// plain tells that the range does not speak of prereleases.
+func (r *versionRange) plain() bool { return !strings.Contains(r.text, "-") }
+
 // names tells whether the range speaks of prereleases of this release. Otherwise
 // a prerelease is only in when its release is: 2.0.0-rc.1 is lower than 2.0.0,
 // and not what anyone means by "<2.0.0".
-func (r *versionRange) names(v version) bool {
+func (r *versionRange) names(v *version) bool {
 	return strings.Contains(r.text, fmt.Sprintf("%d.%d.%d-", v.number[0], v.number[1], v.number[2]))
+}
+
+var prereleaseInRange = regexp.MustCompile(`(\d+)(?:\.(\d+))?(?:\.(\d+))?-([0-9A-Za-z][0-9A-Za-z.-]*)`)
+
+// reaches tells whether any version not below the floor is in the range: of all
+// versions, or of those with so many numeric parts (0: any) and no year in front.
+func (r *versionRange) reaches(floor *version, parts int, noYears bool) bool {
+	low := [3]uint64(floor.number[:usualParts])
+	for i, edge := range r.edges {
+		n, ok := roundUp(edge, parts)
+		if compareNumbers(edge, low) < 0 {
+			n, ok = roundUp(low, parts)
+		}
+		if v := (&version{number: [maxParts]uint64{n[0]}}); noYears && parts > 1 && v.yearLike() {
+			n = [3]uint64{endOfYears}
+		}
+		if ok && (i+1 == len(r.edges) || compareNumbers(n, r.edges[i+1]) < 0) && r.hasRelease(n) {
+			return true
+		}
+	}
+	return parts != 1 && parts != 2 && r.reachesPrerelease(floor)
+}
+
+// roundUp is the lowest release from n on of so many parts; false: there is none.
+func roundUp(n [3]uint64, parts int) (up [3]uint64, ok bool) {
+	for i := len(n) - 1; i > 0 && parts > 0 && i >= parts; i-- {
+		if n[i] > 0 {
+			n[i] = 0
+			n[i-1]++
+			if n[i-1] == 0 {
+				return n, false
+			}
+		}
+	}
+	return n, true
+}
+
+// reachesPrerelease tries the prereleases at which a range could begin or end: those
+// written in it, what follows each at once, and the lowest of its release.
+func (r *versionRange) reachesPrerelease(floor *version) bool {
+	for _, m := range prereleaseInRange.FindAllStringSubmatch(r.text, -1) {
+		var v version
+		for i := range usualParts {
+			v.number[i], _ = strconv.ParseUint(m[i+1], 10, 64) // a missing part is zero
+		}
+		for _, pre := range []string{m[4], m[4] + ".0", "0"} {
+			if v.pre = pre; checkPrerelease(pre) == "" && v.compare(floor) >= 0 && r.reject(&v) == "" {
+				return true
+			}
+		}
+	}
+	return false
 }

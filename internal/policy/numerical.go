@@ -1,0 +1,77 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// numericalOrder reads whole numbers of any length. It knows no lane: what is no
+// bare number is none, and what a filter extracts belongs together.
+type numericalOrder struct{ oldest bool }
+
+func newNumericalOrder(p Policy) (order[string], *flaw) {
+	oldest, bad := p.Numerical.Order.oldest()
+	return numericalOrder{oldest}, bad
+}
+
+// oldest tells whether the order is that one; the zero Order is newest.
+func (o Order) oldest() (bool, *flaw) {
+	switch o {
+	case "", OrderNewest:
+		return false, nil
+	case OrderOldest:
+		return true, nil
+	}
+	return false, &flaw{fmt.Sprintf("unknown order %q", string(o)), "write newest or oldest"}
+}
+
+const notNumber = "not a whole number (filter with extract can take one out)"
+
+func (o numericalOrder) words() words {
+	w := words{best: "the highest number", more: "higher", less: "lower"}
+	if o.oldest {
+		w = words{best: "the lowest number", more: "lower", less: "higher"}
+	}
+	w.noun, w.alien = "number", "not a whole number"
+	w.hint = "write a tag with a number into the manifest by hand, or take the number out of it by filter.extract"
+	return w
+}
+
+func (o numericalOrder) read(value string, _ bool) string {
+	_, reason := o.parse(value)
+	return reason
+}
+
+func (numericalOrder) parse(value string) (digits, reason string) {
+	for i := range len(value) {
+		if !isDigit(value[i]) {
+			return "", notNumber
+		}
+	}
+	if value == "" {
+		return "", notNumber
+	}
+	return value, ""
+}
+
+func (numericalOrder) lane(*string) string   { return "" }
+func (numericalOrder) reject(*string) string { return "" }
+
+func (o numericalOrder) compare(a, b *string) int {
+	if o.oldest {
+		a, b = b, a
+	}
+	return compareDigits(*a, *b)
+}
+
+func (o numericalOrder) same(a, b *string) bool            { return o.compare(a, b) == 0 }
+func (numericalOrder) prefer(_, _ *string) int             { return 0 }
+func (numericalOrder) never(*string) (reason, hint string) { return "", "" }
+
+// compareDigits compares whole numbers of any length by their digits; leading
+// zeros do not count, and no digits are zero.
+func compareDigits(a, b string) int {
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+}

@@ -1,0 +1,362 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"towpath.dev/towpath/internal/image"
+)
+
+// chooser is one policy looking at the tags of its image from its current tag.
+type chooser interface {
+	run(tags []string, c Choice) Choice // tags are sorted, each once
+	judge(tag string) string            // the first rule that drops the tag
+	below(tag string) bool              // whether the tag is lower than the current one
+	never() (reason, hint string)       // why nothing can ever be chosen
+}
+
+// order is what one selector knows of tags. A key is a value (a tag, or what the
+// filter extracts of it) read by the selector. All reasons are empty for "no
+// objection".
+type order[K any] interface {
+	words() words
+	// read takes the current tag's value, whose form the lane keeps. The reason is why
+	// it cannot be read. Without a current tag read is not called.
+	read(value string, kept bool) (reason string)
+	parse(value string) (key K, reason string)
+	lane(k *K) (reason string)        // why the key is not in the lane of the current tag
+	reject(k *K) (reason string)      // why the key is not wanted by itself
+	compare(a, b *K) int              // a total preorder; more is better
+	same(a, b *K) bool                // neither is newer, whatever compare says
+	prefer(a, b *K) int               // between equal keys; more is better
+	never(k *K) (reason, hint string) // why nothing can be wanted; k: what may not be gone below, or nil
+}
+
+// words are a selector's own words in the reasons.
+type words struct {
+	best  string // "the highest version in 1.x"
+	more  string // "higher"
+	less  string // "lower"
+	noun  string // "version": the same version as …
+	alien string // "not a version": what the current tag is when it cannot be read
+	hint  string // what to do about that
+}
+
+func newChooser(p Policy, current image.Tag) (chooser, *flaw) {
+	selectors := 0
+	for _, set := range []bool{p.Semver != nil, p.Calver != nil, p.Numerical != nil, p.Alphabetical != nil, p.DigestTag != ""} {
+		if set {
+			selectors++
+		}
+	}
+	switch {
+	case selectors == 0:
+		return nil, &flaw{"it has no selector", "add select: {semver: {range: …}}"}
+	case selectors > 1:
+		return nil, &flaw{"it has several selectors", "keep one of them"}
+	case p.DigestTag != "":
+		return follower{p.DigestTag}, nil
+	case p.Calver != nil:
+		o, bad := newCalverOrder(p)
+		return newSelection(p, current, o, bad)
+	case p.Numerical != nil:
+		o, bad := newNumericalOrder(p)
+		return newSelection(p, current, o, bad)
+	case p.Alphabetical != nil:
+		o, bad := newAlphabeticalOrder(p)
+		return newSelection(p, current, o, bad)
+	}
+	o, bad := newSemverOrder(p)
+	return newSelection(p, current, o, bad)
+}
+
+// selection is one run of a policy whose selector reads keys of type K.
+type selection[K any] struct {
+	order   order[K]
+	words   words
+	current image.Tag
+	key     *K     // of the current tag; nil: it has none
+	blocked string // why nothing can be compared with the current tag
+	lower   string // the reason for what is lower than the current tag; empty: that is allowed
+	exclude *exclusion
+	filter  *filter
+
+	keeps  bool // an acceptable tag is the same as the current one
+	top    ranking[K]
+	judged []judgement
+	at     K // the key looked at; one place for all of them spares an allocation each
+}
+
+// judgement is what is known of one tag.
+type judgement struct {
+	reason string // the rule that dropped it
+	value  string // what the selector sees of it
+}
+
+func newSelection[K any](p Policy, current image.Tag, o order[K], bad *flaw) (chooser, *flaw) {
+	if bad != nil {
+		return nil, bad
+	}
+	s := &selection[K]{order: o, words: o.words(), current: current}
+	if s.filter, bad = compileFilter(p.Filter); bad != nil {
+		return nil, bad
+	}
+	if s.exclude, bad = compileExclude(p.Exclude); bad != nil {
+		return nil, bad
+	}
+	if !p.AllowDowngrade {
+		s.lower = fmt.Sprintf("%s than the current %s", s.words.less, current)
+	}
+	if current != "" {
+		s.read()
+	}
+	return s, nil
+}
+
+// read reads the current tag. One that the filter does not keep is read as it is.
+// One that cannot be read is no reason to stay when it is a word like latest; when
+// it looks like a version or a date, leaving it could be a step back.
+func (s *selection[K]) read() {
+	value, kept := s.value(string(s.current))
+	if !kept {
+		value = string(s.current)
+	}
+	reason := s.order.read(value, kept)
+	if reason == "" {
+		var key K
+		if key, reason = s.order.parse(value); reason == "" {
+			s.key = &key
+			return
+		}
+	}
+	if versionLike(value) {
+		s.blocked = fmt.Sprintf("the current tag %s is %s, so nothing can be compared with it", s.current, reason)
+	}
+}
+
+// versionLike tells whether a text is meant as a version, a number or a date: it
+// begins with digits, behind an optional v, or has a dot between digits.
+func versionLike(s string) bool {
+	for i := 1; i+1 < len(s); i++ {
+		if s[i] == '.' && isDigit(s[i-1]) && isDigit(s[i+1]) {
+			return true
+		}
+	}
+	s = strings.TrimLeft(s, "vV")
+	n := 0
+	for n < len(s) && isDigit(s[n]) {
+		n++
+	}
+	return n > 0 && (n == len(s) || strings.IndexByte("._-+", s[n]) >= 0)
+}
+
+// value is what the selector sees of a tag, and whether the filter keeps the tag.
+func (s *selection[K]) value(tag string) (string, bool) {
+	if s.filter == nil {
+		return tag, true
+	}
+	return s.filter.apply(tag)
+}
+
+// consider reads a tag into s.at and tells the first rule that drops it.
+func (s *selection[K]) consider(tag string) judgement {
+	if !image.ValidTag(tag) {
+		return judgement{reason: notATag}
+	}
+	if isReferrer(tag) {
+		return judgement{reason: referrerTag}
+	}
+	if reason := s.exclude.match(tag); reason != "" {
+		return judgement{reason: reason}
+	}
+	value, kept := s.value(tag)
+	if !kept {
+		return judgement{reason: notInFilter}
+	}
+	if value == "" {
+		return judgement{reason: emptyValue}
+	}
+	var reason string
+	s.at, reason = s.order.parse(value)
+	if reason == "" {
+		reason = s.order.lane(&s.at)
+	}
+	if reason == "" && s.blocked != "" {
+		reason = "not considered: the current tag is " + s.words.alien
+	}
+	if reason == "" && s.lower != "" && s.against(&s.at) < 0 {
+		reason = s.lower
+	}
+	if reason == "" {
+		reason = s.order.reject(&s.at)
+	}
+	return judgement{reason, value}
+}
+
+// against compares a key with the current tag's; without one it is better.
+func (s *selection[K]) against(k *K) int {
+	switch {
+	case s.key == nil:
+		return 1
+	case s.order.same(k, s.key):
+		return 0
+	}
+	return s.order.compare(k, s.key)
+}
+
+func (s *selection[K]) judge(tag string) string {
+	return s.consider(tag).reason
+}
+
+func (s *selection[K]) below(tag string) bool {
+	if s.key == nil {
+		return false
+	}
+	value, kept := s.value(tag)
+	if !kept {
+		value = tag
+	}
+	k, reason := s.order.parse(value)
+	return reason == "" && s.order.lane(&k) == "" && s.against(&k) < 0
+}
+
+func (s *selection[K]) never() (reason, hint string) {
+	if s.blocked != "" {
+		return s.blocked, s.words.hint
+	}
+	if s.lower == "" {
+		return s.order.never(nil)
+	}
+	return s.order.never(s.key)
+}
+
+func (s *selection[K]) run(tags []string, c Choice) Choice {
+	s.judged = make([]judgement, len(tags))
+	s.top = ranking[K]{better: func(a, b *ranked[K]) bool { return s.better(tags, a, b) }}
+	for i, tag := range tags {
+		s.judged[i] = s.consider(tag)
+		switch {
+		case s.judged[i].reason != "":
+		case s.key != nil && s.order.same(&s.at, s.key):
+			s.keeps = true // the same: keep the spelling
+		default:
+			s.top.add(i, s.at)
+		}
+	}
+	selected := s.key
+	for _, r := range s.top.best() {
+		if s.keeps && s.order.compare(&r.key, s.key) < 0 {
+			break
+		}
+		if c.Candidates == nil {
+			c.Selected, selected = image.Tag(tags[r.at]), &r.key
+		}
+		c.Candidates = append(c.Candidates, image.Tag(tags[r.at]))
+	}
+	c.Changed = c.Selected != c.Current
+	c.Reason = s.explain(tags, c, selected)
+	same := fmt.Sprintf("the same %s as %s", s.words.noun, c.Selected)
+	better := fmt.Sprintf("%s is %s", c.Selected, s.words.more)
+	return c.reject(tags, func(i int) string {
+		if s.judged[i].reason != "" {
+			return s.judged[i].reason
+		}
+		s.at, _ = s.order.parse(s.judged[i].value)
+		if selected != nil && s.order.same(&s.at, selected) {
+			return same
+		}
+		return better
+	})
+}
+
+// better is a total order of tags: by key; between two spellings of one key the
+// one like the current tag, then the shortest, then the first of the alphabet.
+func (s *selection[K]) better(tags []string, a, b *ranked[K]) bool {
+	if n := s.order.compare(&a.key, &b.key); n != 0 {
+		return n > 0
+	}
+	if n := s.order.prefer(&a.key, &b.key); n != 0 {
+		return n > 0
+	}
+	if len(tags[a.at]) != len(tags[b.at]) {
+		return len(tags[a.at]) < len(tags[b.at])
+	}
+	return tags[a.at] < tags[b.at]
+}
+
+// explain is the reason of the choice.
+func (s *selection[K]) explain(tags []string, c Choice, selected *K) string {
+	if c.Changed {
+		reason := fmt.Sprintf("%s is %s", c.Selected, s.words.best)
+		if s.key != nil && s.order.compare(selected, s.key) < 0 {
+			reason += fmt.Sprintf(", and the policy allows going down from %s", c.Current)
+		}
+		return s.noteMissing(tags, reason)
+	}
+	if s.blocked != "" {
+		return s.blocked
+	}
+	if c.Current == "" {
+		return noneLeft
+	}
+	at, listed := slices.BinarySearch(tags, string(c.Current))
+	if listed && s.judged[at].reason != "" && s.key != nil {
+		return fmt.Sprintf("nothing acceptable is %s than the current %s, which is itself not: %s", s.words.more, c.Current, s.judged[at].reason)
+	}
+	if listed && s.key != nil {
+		return fmt.Sprintf("the current %s is %s", c.Current, s.words.best)
+	}
+	return s.noteMissing(tags, fmt.Sprintf("nothing acceptable is %s than the current %s", s.words.more, c.Current))
+}
+
+func (s *selection[K]) noteMissing(tags []string, reason string) string {
+	if _, listed := slices.BinarySearch(tags, string(s.current)); listed || s.current == "" {
+		return reason
+	}
+	return reason + "; " + missing
+}
+
+// ranked is an acceptable tag.
+type ranked[K any] struct {
+	at  int // index of the tag
+	key K
+}
+
+// ranking keeps the best MaxCandidates of what is added.
+type ranking[K any] struct {
+	better func(a, b *ranked[K]) bool
+	pool   []ranked[K]
+	order  []int     // indexes into pool, best first
+	next   ranked[K] // what is being added
+}
+
+func (r *ranking[K]) add(at int, key K) {
+	r.next.at, r.next.key = at, key
+	slot := len(r.order)
+	if slot == MaxCandidates {
+		slot = r.order[MaxCandidates-1]
+		if !r.better(&r.next, &r.pool[slot]) {
+			return
+		}
+		r.order = r.order[:MaxCandidates-1]
+		r.pool[slot] = r.next
+	} else {
+		r.pool = append(r.pool, r.next)
+	}
+	place, _ := slices.BinarySearchFunc(r.order, &r.next, func(i int, next *ranked[K]) int {
+		if r.better(&r.pool[i], next) {
+			return -1
+		}
+		return 1
+	})
+	r.order = slices.Insert(r.order, place, slot)
+}
+
+func (r *ranking[K]) best() []ranked[K] {
+	out := make([]ranked[K], len(r.order))
+	for i, slot := range r.order {
+		out[i] = r.pool[slot]
+	}
+	return out
+}

@@ -1,0 +1,220 @@
+package policy
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// semverOrder reads tags as versions, from the current one's point of view.
+type semverOrder struct {
+	versions *versionRange
+	strict   bool
+	years    bool // strict, and the first number of the current tag is no year
+
+	current *version // nil: it is none and sets no form
+	open    bool     // the filter says which tags belong together
+	word    string   // what stands before the version in the current tag: "someenv-"
+	channel string   // the current prerelease when it is a word like nightly: a variant then
+	builds  bool     // bare numbers behind a dash count builds, because the current tag has one
+
+	laneReasons
+}
+
+func newSemverOrder(p Policy) (order[version], *flaw) {
+	versions, bad := newVersionRange(p.Semver)
+	if bad != nil {
+		return nil, bad
+	}
+	return &semverOrder{versions: versions, strict: p.Lane != LaneAny}, nil
+}
+
+func (o *semverOrder) words() words {
+	return words{
+		best: "the highest version in " + o.versions.text, more: "higher", less: "lower",
+		noun: "version", alien: "not a version",
+		hint: "write a version into the manifest by hand, or take it out of the tags by filter.extract",
+	}
+}
+
+// read takes the form of the current tag. One that the filter does not keep sets no
+// form: the filter does.
+func (o *semverOrder) read(value string, kept bool) (reason string) {
+	o.open = !kept
+	v, reason := parseVersion(value)
+	if reason != "" {
+		at := wordBefore(value)
+		if at == 0 {
+			return reason
+		}
+		o.word = value[:at]
+		v, reason = parseVersion(value[at:])
+	}
+	if reason != "" {
+		return reason
+	}
+	if onlyNumbers(v.pre) {
+		if o.builds = kept && !o.versions.prereleases && o.versions.plain() && buildNumbers(v.pre); !o.builds {
+			if reason := checkPrerelease(v.pre); reason != "" {
+				return reason
+			}
+		}
+	}
+	if kept && o.strict && variantWord(v.pre) {
+		o.channel = v.pre
+	}
+	o.current = &v
+	o.look(&v)
+	v.like = true
+	o.years = v.number[0] < firstOddYear
+	o.laneReasons = newLaneReasons(o)
+	return ""
+}
+
+// wordBefore is where the version begins in a tag like someenv-1.15 or
+// release-v2.0.1; 0: there is none of two parts or more.
+func wordBefore(value string) int {
+	if value == "" || !isLetter(value[0]) {
+		return 0
+	}
+	for i := 2; i < len(value); i++ {
+		if !isSeparator(rune(value[i-1])) || value[i-1] == '.' && isDigit(value[i-2]) {
+			continue
+		}
+		if v, reason := parseVersion(value[i:]); reason == "" && v.parts > 1 {
+			return i
+		}
+	}
+	return 0
+}
+
+func (o *semverOrder) parse(value string) (v version, reason string) {
+	word := false
+	if o.word != "" {
+		if rest, ok := strings.CutPrefix(value, o.word); ok {
+			value, word = rest, true
+		}
+	}
+	if v, reason = parseVersion(value); reason != "" {
+		return v, reason
+	}
+	v.word = word
+	switch {
+	case v.parts > usualParts && (o.current == nil || o.current.parts <= usualParts):
+		return v, notFour
+	case v.pre == "" || !onlyNumbers(v.pre):
+	case !o.builds || !buildNumbers(v.pre):
+		if reason := checkPrerelease(v.pre); reason != "" {
+			return v, reason
+		}
+	}
+	o.look(&v)
+	return v, ""
+}
+
+// look looks into the tail of a version, and takes for a part of it what is no
+// prerelease in the current lane.
+func (o *semverOrder) look(v *version) {
+	if o.builds && buildNumbers(v.pre) {
+		v.tail.readNumbers(v.pre)
+		v.pre = ""
+	} else if o.channel != "" && v.pre == o.channel {
+		v.tail.form, v.pre = v.pre, ""
+	}
+	if v.suffix != "" {
+		v.tail.readSuffix(v.suffix)
+	}
+	if v.build != "" {
+		v.tail.readBuild(v.build)
+	}
+	if cur := o.current; cur != nil {
+		v.like = v.tail.form == cur.tail.form && v.tail.build == cur.tail.build
+	}
+}
+
+func (o *semverOrder) reject(v *version) string { return o.versions.reject(v) }
+
+// compare orders by version. Of one version, a tag of the current form is more
+// than one of another, and by its numbers more or less than others of that form.
+func (o *semverOrder) compare(v, w *version) int {
+	if n := v.compare(w); n != 0 {
+		return n
+	}
+	switch {
+	case v.like && w.like:
+		return v.tail.compare(&w.tail)
+	case v.like:
+		return 1
+	case w.like:
+		return -1
+	}
+	return 0
+}
+
+func (o *semverOrder) same(v, w *version) bool {
+	return v.compare(w) == 0 && (!v.like || !w.like || v.tail.compare(&w.tail) == 0)
+}
+
+// prefer decides between two spellings of one version: the form of the current tag;
+// without one, the one with more numeric parts is the one less likely to be moved.
+// Then no suffix or a short one, and the highest numbers in it.
+func (o *semverOrder) prefer(v, w *version) int {
+	if cur := o.current; cur != nil {
+		for _, like := range [...][2]bool{
+			{v.word == (o.word != ""), w.word == (o.word != "")},
+			{v.prefix == cur.prefix, w.prefix == cur.prefix},
+			{v.parts == cur.parts, w.parts == cur.parts},
+		} {
+			if like[0] != like[1] {
+				if like[0] {
+					return 1
+				}
+				return -1
+			}
+		}
+	} else if v.parts != w.parts {
+		return cmp.Compare(v.parts, w.parts)
+	}
+	return cmp.Or(
+		cmp.Compare(len(w.tail.form), len(v.tail.form)), strings.Compare(w.tail.form, v.tail.form),
+		cmp.Compare(len(w.tail.build), len(v.tail.build)), strings.Compare(w.tail.build, v.tail.build),
+		v.tail.compare(&w.tail),
+	)
+}
+
+// never tells why no version can be in the range, or in it and in the lane and not
+// below k.
+func (o *semverOrder) never(k *version) (reason, hint string) {
+	if !o.versions.reaches(&version{}, 0, false) {
+		return fmt.Sprintf("no version is in the range %s", o.versions.text), `write one that has some, like "1.x" or ">=1.2 <2"`
+	}
+	cur := o.current
+	if cur == nil {
+		return "", ""
+	}
+	parts, years := 0, false
+	if o.strict && !o.open {
+		parts, years = min(cur.parts, usualParts), o.years
+	}
+	floor := k
+	if k == nil {
+		floor = &version{}
+	}
+	if o.versions.reaches(floor, parts, years) {
+		return "", ""
+	}
+	if k != nil && !o.versions.reaches(k, 0, false) {
+		return fmt.Sprintf("every version in %s is lower than the current one", o.versions.text),
+			"raise the range, or set allowDowngrade: true to go down"
+	}
+	return fmt.Sprintf("no version in %s has the form of the current one: %s", o.versions.text, formOf(parts, years)),
+		"change the range or the current tag, or set lane: any"
+}
+
+func formOf(parts int, years bool) string {
+	s := plural(parts, "numeric part")
+	if years {
+		s += ", the first no year"
+	}
+	return s
+}
