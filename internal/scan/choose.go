@@ -148,7 +148,7 @@ func (c *chooser) pinned(ctx context.Context, w Want, res *Result, gone bool) er
 	p, cur := w.Policy, w.Current
 	tag := res.Selected
 	switch {
-	case p.DigestTag != "" && tag != p.DigestTag: // not in the registry, says the reason
+	case p.DigestTag != "" && !slices.Contains(c.g.mem.Good.Tags, string(p.DigestTag)): // says the reason
 		return nil
 	case p.DigestTag == "" && (p.Pin != policy.PinDigest || tag == "" || gone || cur.Digest != "" && !p.RefreshDigest):
 		return nil
