@@ -56,6 +56,8 @@ type Options struct {
 	BasicAuth   bool // User and Password are wanted
 	// TokenLife is how long a token is good for; the registry counts in whole seconds. 0: five minutes.
 	TokenLife time.Duration
+	// TokenSaid is what the token server says of that; 0: the truth.
+	TokenSaid time.Duration
 	// MaxTags is the most tags of one page, whatever the client asks for; 0 leaves it to the client.
 	MaxTags int
 }

@@ -1,6 +1,7 @@
 package distribution
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -41,6 +42,7 @@ type tokenServer struct {
 	server *httptest.Server
 	pki    *pki
 	life   time.Duration
+	said   time.Duration
 
 	mu   sync.Mutex
 	seen []TokenRequest
@@ -48,10 +50,8 @@ type tokenServer struct {
 }
 
 func startTokens(p *pki, o Options) (*tokenServer, error) {
-	s := &tokenServer{pki: p, life: o.TokenLife}
-	if s.life == 0 {
-		s.life = tokenLife
-	}
+	s := &tokenServer{pki: p, life: cmp.Or(o.TokenLife, tokenLife)}
+	s.said = cmp.Or(o.TokenSaid, s.life)
 	s.server = httptest.NewUnstartedServer(s)
 	if !o.TLS {
 		s.server.Start()
@@ -142,7 +142,7 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(object{"errors": []object{{"code": "DENIED", "message": http.StatusText(seen.Status)}}})
 		return
 	}
-	_ = json.NewEncoder(w).Encode(object{"token": token, "access_token": token, "expires_in": int(s.life.Seconds())})
+	_ = json.NewEncoder(w).Encode(object{"token": token, "access_token": token, "expires_in": int(s.said.Seconds())})
 }
 
 // secretOf returns the password of a user; nobody can give that of an unknown one.
