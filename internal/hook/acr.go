@@ -1,7 +1,7 @@
 package hook
 
 import (
-	"encoding/json"
+	"regexp"
 	"strings"
 )
 
@@ -12,9 +12,8 @@ const (
 	eventGridValidation = "Microsoft.EventGrid.SubscriptionValidationEvent"
 )
 
-// maxValidationCode is the most bytes of a code that are sent back; a code is a
-// UUID.
-const maxValidationCode = 128
+// validationCode is what is sent back of an event; the codes are UUIDs.
+var validationCode = regexp.MustCompile(`^[0-9A-Za-z-]{1,128}$`)
 
 type acrEvent struct {
 	Action string `json:"action"`
@@ -66,14 +65,9 @@ func (e acrEvent) push(found *pushes) {
 
 // validate prepares the answer to Event Grid's handshake.
 func (p *pushes) validate(code string) {
-	if code == "" || len(code) > maxValidationCode {
+	if !validationCode.MatchString(code) {
 		p.drop("the validation of an Event Grid subscription has no usable code")
 		return
 	}
-	answer, err := json.Marshal(map[string]string{"validationResponse": code})
-	if err != nil {
-		p.drop("the validation code of an Event Grid subscription is no text")
-		return
-	}
-	p.event.Answer = answer
+	p.event.Answer = []byte(`{"validationResponse":"` + code + `"}`)
 }

@@ -3,6 +3,7 @@ package hook_test
 import (
 	"bytes"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -78,7 +79,7 @@ func holdsSecret(guess string) bool {
 // stranger sends the guess in every place at once.
 func stranger(t *testing.T, p hook.Provider, body []byte, guess string) {
 	t.Helper()
-	r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
+	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 	r.URL.RawQuery = "token=" + guess
 	r.Header["Authorization"] = []string{guess}
 	r.Header["X-Api-Key"] = []string{guess}

@@ -205,6 +205,14 @@ func TestErrorsHaveTheirStatusAndQuoteNothing(t *testing.T) {
 	}
 }
 
+// noBody fails the test when it is read.
+type noBody struct{ t *testing.T }
+
+func (b noBody) Read([]byte) (int, error) {
+	b.t.Error("the body was read")
+	return 0, io.EOF
+}
+
 type spaces struct{}
 
 func (spaces) Read(b []byte) (int, error) {
