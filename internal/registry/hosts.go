@@ -35,9 +35,12 @@ type Host struct {
 // Auth is exactly one way to log in. Files are read again when they change; a
 // newline at their end does not count.
 type Auth struct {
-	UsernameFile     string `json:"usernameFile,omitempty"`     // with PasswordFile
-	PasswordFile     string `json:"passwordFile,omitempty"`     // with UsernameFile
-	TokenFile        string `json:"tokenFile,omitempty"`        // a bearer or identity token
+	UsernameFile string `json:"usernameFile,omitempty"` // with PasswordFile
+	PasswordFile string `json:"passwordFile,omitempty"` // with UsernameFile
+	// TokenFile holds a token that stands for user and password (of ghcr.io, GitLab,
+	// quay.io, a cloud …). It is sent as the password of the user that the registry
+	// wants beside tokens.
+	TokenFile        string `json:"tokenFile,omitempty"`
 	DockerConfigFile string `json:"dockerConfigFile,omitempty"` // a docker config.json for this host alone
 	// Provider is ecr, google, azure or github: the login of that cloud; or none:
 	// this host is asked as a stranger.
