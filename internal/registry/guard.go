@@ -31,45 +31,47 @@ func (g *guarded) Error() string { return g.addr + " is " + g.kind }
 // special are addresses that are no public registry's, with what they are. The
 // first that contains an address counts.
 var special = []struct {
-	prefix netip.Prefix
+	prefix string
 	kind   string
 	never  bool
 }{
-	{netip.MustParsePrefix("169.254.0.0/16"), "a link-local address, where clouds keep credentials", true},
-	{netip.MustParsePrefix("fe80::/10"), "a link-local address", true},
-	{netip.MustParsePrefix("fd00:ec2::/32"), "the metadata service of Amazon", true},
-	{netip.MustParsePrefix("fd20:ce::/32"), "the metadata service of Google", true},
-	{netip.MustParsePrefix("100.100.100.200/32"), "the metadata service of Alibaba", true},
-	{netip.MustParsePrefix("192.0.0.192/32"), "the metadata service of Oracle", true},
-	{netip.MustParsePrefix("168.63.129.16/32"), "the metadata service of Azure", true},
-	{netip.MustParsePrefix("0.0.0.0/8"), "no address of a host", true},
-	{netip.MustParsePrefix("::/128"), "no address of a host", true},
-	{netip.MustParsePrefix("224.0.0.0/4"), "a multicast address", true},
-	{netip.MustParsePrefix("240.0.0.0/4"), "a reserved address", true},
-	{netip.MustParsePrefix("ff00::/8"), "a multicast address", true},
-	{netip.MustParsePrefix("127.0.0.0/8"), "a loopback address", false},
-	{netip.MustParsePrefix("::1/128"), "a loopback address", false},
-	{netip.MustParsePrefix("10.0.0.0/8"), "a private address", false},
-	{netip.MustParsePrefix("172.16.0.0/12"), "a private address", false},
-	{netip.MustParsePrefix("192.168.0.0/16"), "a private address", false},
-	{netip.MustParsePrefix("100.64.0.0/10"), "a private address", false}, // RFC 6598, behind a provider's NAT
-	{netip.MustParsePrefix("192.0.0.0/24"), "a private address", false},  // RFC 6890
-	{netip.MustParsePrefix("198.18.0.0/15"), "a private address", false}, // RFC 2544
-	{netip.MustParsePrefix("fc00::/7"), "a private address", false},
-	{netip.MustParsePrefix("fec0::/10"), "a private address", false}, // RFC 3879
+	{"169.254.0.0/16", "a link-local address, where clouds keep credentials", true},
+	{"fe80::/10", "a link-local address", true},
+	{"fd00:ec2::/32", "the metadata service of Amazon", true},
+	{"fd20:ce::/32", "the metadata service of Google", true},
+	{"100.100.100.200/32", "the metadata service of Alibaba", true},
+	{"192.0.0.192/32", "the metadata service of Oracle", true},
+	{"168.63.129.16/32", "the metadata service of Azure", true},
+	{"0.0.0.0/8", "no address of a host", true},
+	{"::/128", "no address of a host", true},
+	{"224.0.0.0/4", "a multicast address", true},
+	{"240.0.0.0/4", "a reserved address", true},
+	{"ff00::/8", "a multicast address", true},
+	{"127.0.0.0/8", "a loopback address", false},
+	{"::1/128", "a loopback address", false},
+	{"10.0.0.0/8", "a private address", false},
+	{"172.16.0.0/12", "a private address", false},
+	{"192.168.0.0/16", "a private address", false},
+	{"100.64.0.0/10", "a private address", false}, // RFC 6598, behind a provider's NAT
+	{"192.0.0.0/24", "a private address", false},  // RFC 6890
+	{"198.18.0.0/15", "a private address", false}, // RFC 2544
+	{"fc00::/7", "a private address", false},
+	{"fec0::/10", "a private address", false},      // RFC 3879
+	{"64:ff9b:1::/48", "a private address", false}, // RFC 8215: NAT64 of one's own, in more than one form
+	{"2001::/32", "the address of a tunnel", true}, // RFC 4380
 }
 
 // wraps are IPv6 prefixes with an IPv4 address in them at the given byte.
 var wraps = []struct {
-	prefix netip.Prefix
+	prefix string
 	at     int
 }{
-	{netip.MustParsePrefix("::/96"), 12},         // IPv4-compatible, RFC 4291
-	{netip.MustParsePrefix("::ffff:0:0/96"), 12}, // IPv4-mapped, with a zone too
-	{netip.MustParsePrefix("::ffff:0:0:0/96"), 12},
-	{netip.MustParsePrefix("64:ff9b::/96"), 12},   // NAT64, RFC 6052
-	{netip.MustParsePrefix("64:ff9b:1::/48"), 12}, // NAT64 of one's own, RFC 8215
-	{netip.MustParsePrefix("2002::/16"), 2},       // 6to4, RFC 3056
+	{"::/96", 12},         // IPv4-compatible, RFC 4291
+	{"::ffff:0:0/96", 12}, // IPv4-mapped, with a zone too
+	{"::ffff:0:0:0/96", 12},
+	{"64:ff9b::/96", 12},   // NAT64, RFC 6052
+	{"64:ff9b:1::/48", 12}, // NAT64 of one's own, RFC 8215
+	{"2002::/16", 2},       // 6to4, RFC 3056
 }
 
 // check returns a *guarded for an address that may not be dialled.
@@ -92,7 +94,7 @@ func (g guard) check(addr netip.Addr) error {
 		}
 	}
 	for _, s := range special {
-		if s.prefix.Contains(addr) {
+		if netip.MustParsePrefix(s.prefix).Contains(addr) {
 			if g.private && !s.never {
 				return nil
 			}
@@ -105,7 +107,7 @@ func (g guard) check(addr netip.Addr) error {
 // unwrap returns the IPv4 address that a packet to addr ends at; addr when none.
 func unwrap(addr netip.Addr) netip.Addr {
 	for _, w := range wraps {
-		if w.prefix.Contains(addr) {
+		if netip.MustParsePrefix(w.prefix).Contains(addr) {
 			b := addr.As16()
 			return netip.AddrFrom4([4]byte(b[w.at : w.at+4]))
 		}

@@ -1,7 +1,8 @@
 // Package ociregistry is a real OCI registry in this process, on a loopback
 // port: for tests and for the demonstration. It keeps images in memory, can ask
-// for a password, pages tag lists with Link headers, and counts what it is
-// asked. It must not import testing: the program itself uses it.
+// for a password or a token, pages tag lists with Link headers and entity tags,
+// fails on demand, and counts what it is asked. It must not import testing: the
+// program itself uses it.
 package ociregistry
 
 import (
@@ -38,6 +39,14 @@ type Config struct {
 	// PageSize is the most tags of one answer, whatever the client asks for;
 	// 0 leaves it to the client.
 	PageSize int
+	// ETags gives each page of a tag list an entity tag, and answers 304 to who
+	// has it.
+	ETags bool
+	// Tokens: the registry wants a bearer token for each repository, from its own
+	// /token, which gives them to User, or to everybody when that is empty.
+	Tokens bool
+	// TokenLife is how long they are good; 0: for ever, and it does not say so.
+	TokenLife time.Duration
 }
 
 // Request is one request that came over the network.
@@ -46,6 +55,14 @@ type Request struct {
 	Query        string
 	Authorized   bool // it carried credentials
 	Status       int
+	Bytes        int // of the answer's body
+}
+
+// Failure is what a registry answers in place of what it was asked.
+type Failure struct {
+	Status     int    // 429, 503, …
+	RetryAfter string // header; "" for none
+	Path       string // only requests whose path begins so; "" for all
 }
 
 // Server is a running registry. Its methods may be called at once.
@@ -57,6 +74,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	requests []Request
+	failure  *Failure
 }
 
 // Start listens and serves until Close.
@@ -72,8 +90,17 @@ func Start(c Config) (*Server, error) {
 	quiet := log.New(io.Discard, "", 0)
 	s := &Server{host: l.Addr().String(), done: make(chan struct{})}
 	s.handler = pages(registry.New(registry.Logger(quiet)), c.PageSize)
+	public := s.handler
+	if c.ETags {
+		public = etags(public)
+	}
+	if c.Tokens {
+		public = newTokens(c).wrap(public)
+	} else {
+		public = password(public, c.User, c.Password)
+	}
 	s.http = &http.Server{
-		Handler:           s.count(password(s.handler, c.User, c.Password)),
+		Handler:           s.count(s.fail(public)),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ErrorLog:          quiet,
 	}
@@ -171,6 +198,30 @@ func (s *Server) Listings(repo string) int {
 	return s.Count(http.MethodGet, "/v2/"+repo+"/tags/list")
 }
 
+// Pings returns how often somebody asked how to log in.
+func (s *Server) Pings() int { return s.Count(http.MethodGet, "/v2/") }
+
+// Tokens returns how many tokens were asked for.
+func (s *Server) Tokens() int { return s.Count("", tokenPath) }
+
+// ListBytes returns how many bytes of tag lists were sent.
+func (s *Server) ListBytes() int {
+	n := 0
+	for _, r := range s.Requests() {
+		if isList(r.Method, r.Path) {
+			n += r.Bytes
+		}
+	}
+	return n
+}
+
+// Fail makes the registry answer with f from now on; nil: as it should.
+func (s *Server) Fail(f *Failure) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = f
+}
+
 // Reset forgets the requests seen so far.
 func (s *Server) Reset() {
 	s.mu.Lock()
@@ -183,16 +234,38 @@ func (s *Server) count(next http.Handler) http.Handler {
 		rec := Request{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Authorized: r.Header.Get("Authorization") != ""}
 		sw := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(sw, r)
-		rec.Status = sw.status
+		rec.Status, rec.Bytes = sw.status, sw.bytes
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.requests = append(s.requests, rec)
 	})
 }
 
+func (s *Server) fail(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		f := s.failure
+		s.mu.Unlock()
+		if f == nil || !strings.HasPrefix(r.URL.Path, f.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if f.RetryAfter != "" {
+			w.Header().Set("Retry-After", f.RetryAfter)
+		}
+		w.WriteHeader(f.Status)
+	})
+}
+
 type statusWriter struct {
 	http.ResponseWriter
-	status int
+	status, bytes int
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += n
+	return n, err
 }
 
 func (w *statusWriter) WriteHeader(status int) {

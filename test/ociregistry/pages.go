@@ -1,7 +1,9 @@
 package ociregistry
 
 import (
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sort"
@@ -14,7 +16,7 @@ import (
 // that there is more.
 func pages(next http.Handler, most int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/tags/list") {
+		if !isList(r.Method, r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -45,6 +47,33 @@ func pages(next http.Handler, most int) http.Handler {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(list)
+	})
+}
+
+func isList(method, path string) bool {
+	return method == http.MethodGet && strings.HasSuffix(path, "/tags/list")
+}
+
+// etags gives each page the digest of its body as its entity tag.
+func etags(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isList(r.Method, r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		rec := &recorder{header: http.Header{}, status: http.StatusOK}
+		next.ServeHTTP(rec, r)
+		if rec.status == http.StatusOK {
+			sum := sha256.Sum256([]byte(rec.header.Get("Link") + rec.body.String()))
+			tag := fmt.Sprintf(`"%x"`, sum[:8])
+			rec.header.Set("ETag", tag)
+			if r.Header.Get("If-None-Match") == tag {
+				w.Header().Set("ETag", tag)
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+		}
+		copyAnswer(w, rec)
 	})
 }
 
