@@ -84,6 +84,7 @@ func TestEachFaultIsSeenByTheClientAndThenAllIsGoodAgain(t *testing.T) {
 		"a reset":      {faults.Reset(), isReset},
 		"a late reset": {faults.ResetAfter(10), isReset},
 		"a truncation": {faults.Truncate(10), func(g got) bool { return errors.Is(g.err, io.ErrUnexpectedEOF) && g.body == good[:10] }},
+		"nearly all":   {faults.Truncate(-1), func(g got) bool { return errors.Is(g.err, io.ErrUnexpectedEOF) && g.body == good[:len(good)-1] }},
 		"a quiet one":  {faults.TruncateQuietly(10), func(g got) bool { return g.err == nil && g.body == good[:10] }},
 		"too long":     {faults.WrongLength(5), func(g got) bool { return errors.Is(g.err, io.ErrUnexpectedEOF) && g.body == good }},
 		"too short":    {faults.WrongLength(-5), func(g got) bool { return g.err == nil && g.body == good[:len(good)-5] }},

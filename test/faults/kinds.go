@@ -43,22 +43,24 @@ func Reset() Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { cut(w, "") }
 }
 
-// ResetAfter sends the head of the backend's answer and n bytes of its body, then resets the TCP connection.
+// ResetAfter sends the head of the backend's answer and n bytes of its body, or all but -n, then resets
+// the TCP connection.
 func ResetAfter(n int) Fault {
 	return spoil(func(w http.ResponseWriter, _ *http.Request, a *answer) {
 		cut(w, a.head(len(a.body))+first(a.body, n))
 	})
 }
 
-// Truncate sends the backend's answer with its true length but only n bytes of its body, then ends the
-// connection in order.
+// Truncate sends the backend's answer with its true length but only n bytes of its body, or all but -n,
+// then ends the connection in order.
 func Truncate(n int) Fault {
 	return spoil(func(w http.ResponseWriter, _ *http.Request, a *answer) {
 		end(w, a.head(len(a.body))+first(a.body, n))
 	})
 }
 
-// TruncateQuietly sends n bytes of the body of the backend's answer and gives them as its whole length.
+// TruncateQuietly sends n bytes of the body of the backend's answer, or all but -n, and gives them as
+// its whole length.
 func TruncateQuietly(n int) Fault {
 	return spoil(func(w http.ResponseWriter, _ *http.Request, a *answer) {
 		a.body = first(a.body, n)
@@ -169,7 +171,7 @@ func SlowLoris(pause time.Duration) Fault {
 		flush := http.NewResponseController(w)
 		// All but the last byte, so that what was sent never is a whole answer.
 		text := strings.TrimRight(a.body, "\n")
-		text = first(text, len(text)-1)
+		text = first(text, -1)
 		for i := 0; wait(r, pause); i++ {
 			b := " "
 			if i < len(text) {
@@ -201,4 +203,10 @@ func Tags(tags ...string) Fault {
 	})
 }
 
-func first(s string, n int) string { return s[:max(0, min(n, len(s)))] }
+// first returns n bytes, or all but -n.
+func first(s string, n int) string {
+	if n < 0 {
+		n += len(s)
+	}
+	return s[:max(0, min(n, len(s)))]
+}
