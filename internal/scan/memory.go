@@ -269,7 +269,9 @@ func (m memory) problem(repo image.Repo) (Problem, bool) {
 	}
 	for _, tag := range slices.Sorted(maps.Keys(m.Facts)) {
 		if f := m.Facts[tag]; f.Err != "" && f.Fresh {
-			p.Problem, p.Since = unmoving(f.Err), f.Since
+			// The listing itself is good, and its time moves with each one.
+			p.Kept, p.KeptAt = 0, time.Time{}
+			p.Problem, p.Since = fmt.Sprintf("%s is listed but cannot be resolved: %s", tag, unmoving(f.Err)), f.Since
 			return p, true
 		}
 	}

@@ -93,7 +93,7 @@ type Problem struct {
 	Registry string // host
 	Problem  string
 	Kept     int       // tags of the last good answer, which is kept and not acted on
-	KeptAt   time.Time // of that answer; zero: there is none
+	KeptAt   time.Time // of that answer; zero: there is none, or it is acted on but for one tag
 	Since    time.Time // the first failure
 }
 
