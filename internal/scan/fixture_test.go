@@ -179,12 +179,13 @@ func (w *world) heads() int { return w.reg.Count(http.MethodHead, "") }
 type wrapped struct {
 	scan.Registry
 
-	mu    sync.Mutex
-	fail  error                                   // of List
-	list  func(registry.Listing) registry.Listing // what List makes of an answer
-	head  func(image.Ref) error                   // of Digest
-	holds map[string]time.Time
-	last  []registry.Listing // that List was given
+	mu        sync.Mutex
+	fail      error                                   // of List
+	list      func(registry.Listing) registry.Listing // what List makes of an answer
+	head      func(image.Ref) error                   // of Digest
+	platforms error                                   // of Platforms
+	holds     map[string]time.Time
+	last      []registry.Listing // that List was given
 }
 
 func (r *wrapped) List(ctx context.Context, repo image.Repo, last registry.Listing) (registry.Listing, error) {
@@ -212,6 +213,16 @@ func (r *wrapped) Digest(ctx context.Context, ref image.Ref) (image.Digest, erro
 		}
 	}
 	return r.Registry.Digest(ctx, ref)
+}
+
+func (r *wrapped) Platforms(ctx context.Context, repo image.Repo, d image.Digest) ([]image.Platform, error) {
+	r.mu.Lock()
+	err := r.platforms
+	r.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return r.Registry.Platforms(ctx, repo, d)
 }
 
 func (r *wrapped) Hold(host string, until time.Time) {
