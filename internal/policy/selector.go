@@ -74,7 +74,7 @@ func (d *document) calver(n *yaml.Node, p *Policy) {
 			if !ok {
 				return
 			}
-			if reason, hint := layoutFlaw(s); reason != "" {
+			if reason, hint := CheckLayout(s); reason != "" {
 				d.fail(n, reason, hint)
 			}
 			p.Calver.Layout = s
@@ -117,5 +117,3 @@ func (d *document) digest(n *yaml.Node, p *Policy) {
 		}},
 	)
 }
-
-func layoutFlaw(string) (reason, hint string) { return "", "" }
