@@ -44,12 +44,7 @@ func (o numericalOrder) read(value string, _ bool) string {
 }
 
 func (numericalOrder) parse(value string) (digits, reason string) {
-	for i := range len(value) {
-		if !isDigit(value[i]) {
-			return "", notNumber
-		}
-	}
-	if value == "" {
+	if !allDigits(value) {
 		return "", notNumber
 	}
 	return value, ""

@@ -147,7 +147,10 @@ func isReferrer(tag string) bool {
 }
 
 // follower is the chooser of a policy that follows one tag by its digest.
-type follower struct{ tag image.Tag }
+type follower struct {
+	tag   image.Tag
+	other string // the reason for every other tag
+}
 
 // run chooses the followed tag when it is there.
 func (f follower) run(tags []string, c Choice) Choice {
@@ -160,12 +163,7 @@ func (f follower) run(tags []string, c Choice) Choice {
 	if c.Changed = c.Selected != c.Current; c.Changed {
 		c.Candidates = []image.Tag{c.Selected}
 	}
-	return c.reject(tags, func(i int) string {
-		if reason := f.judge(tags[i]); reason != "" {
-			return reason
-		}
-		return c.Reason // it is the followed tag, which is always selected when listed
-	})
+	return c.reject(tags, func(i int) string { return f.judge(tags[i]) })
 }
 
 func (f follower) judge(tag string) string {
@@ -175,7 +173,7 @@ func (f follower) judge(tag string) string {
 	case isReferrer(tag):
 		return referrerTag
 	case tag != string(f.tag):
-		return fmt.Sprintf("not the followed tag %s", f.tag)
+		return f.other
 	}
 	return ""
 }

@@ -56,7 +56,7 @@ func newChooser(p Policy, current image.Tag) (chooser, *flaw) {
 	case selectors > 1:
 		return nil, &flaw{"it has several selectors", "keep one of them"}
 	case p.DigestTag != "":
-		return follower{p.DigestTag}, nil
+		return follower{p.DigestTag, fmt.Sprintf("not the followed tag %s", p.DigestTag)}, nil
 	case p.Calver != nil:
 		o, bad := newCalverOrder(p)
 		return newSelection(p, current, o, bad)

@@ -289,7 +289,53 @@ func (v *version) compare(w *version) int {
 	if v.pre == w.pre {
 		return 0
 	}
-	return semver.New(0, 0, 0, v.pre, "").Compare(semver.New(0, 0, 0, w.pre, ""))
+	return comparePrereleases(v.pre, w.pre)
+}
+
+// comparePrereleases follows semver, as the library does, without its cost: none is
+// more than any, numbers are less than words, fewer identifiers less than more.
+func comparePrereleases(a, b string) int {
+	if a == "" || b == "" {
+		return cmp.Compare(len(b), len(a)) // only whether there is one counts
+	}
+	for {
+		x, restA, moreA := strings.Cut(a, ".")
+		y, restB, moreB := strings.Cut(b, ".")
+		if n := compareIdentifiers(x, y); n != 0 {
+			return n
+		}
+		switch {
+		case !moreA && !moreB:
+			return 0
+		case !moreA:
+			return -1
+		case !moreB:
+			return 1
+		}
+		a, b = restA, restB
+	}
+}
+
+func compareIdentifiers(a, b string) int {
+	number, other := allDigits(a), allDigits(b)
+	switch {
+	case number && other:
+		return compareDigits(a, b)
+	case number:
+		return -1
+	case other:
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if !isDigit(s[i]) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // yearLike tells whether the first number is a year rather than a major version.

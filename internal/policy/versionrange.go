@@ -91,6 +91,12 @@ func (r *versionRange) hasRelease(n [3]uint64) bool {
 	return r.verdict[i] == isIn
 }
 
+// isEdge tells whether the range could begin or end at a release.
+func (r *versionRange) isEdge(n [3]uint64) bool {
+	_, is := slices.BinarySearchFunc(r.edges, n, compareNumbers)
+	return is
+}
+
 // reject tells why a version is not wanted; empty: it is.
 func (r *versionRange) reject(v *version) string {
 	release := r.hasRelease([3]uint64(v.number[:usualParts]))
@@ -106,6 +112,9 @@ func (r *versionRange) reject(v *version) string {
 		return r.outside
 	case plain && !r.prereleases:
 		return r.prerelease
+	}
+	if plain && !r.isEdge([3]uint64(v.number[:usualParts])) {
+		return "" // nothing begins or ends between a release and its prereleases
 	}
 	full := v.semver()
 	if !r.widened.Check(full) || !release && !r.names(v) {
