@@ -41,7 +41,7 @@ func kinds() map[string]reflect.Type {
 // TestTheSchemasAreMadeFromTheTypes keeps policies/schema equal to what the Go
 // types and their comments say.
 func TestTheSchemasAreMadeFromTheTypes(t *testing.T) {
-	want := map[string]*jsonschema.Schema{"all": everyKind(t)}
+	want := map[string]*jsonschema.Schema{"all": everyKind(t), "registries": registries(t)}
 	for kind := range kinds() {
 		want[strings.ToLower(kind)] = reflected(t, kind)
 	}
@@ -88,14 +88,20 @@ func indented(t *testing.T, v any) []byte {
 // reflected is the schema of one kind, all in one piece.
 func reflected(t *testing.T, kind string) *jsonschema.Schema {
 	t.Helper()
-	r := &jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, DoNotReference: true}
-	if err := r.AddGoComments("towpath.dev/towpath/policies", "../internal/policy"); err != nil {
-		t.Fatal(err)
-	}
-	s := r.ReflectFromType(kinds()[kind])
+	s := reflector(t, "../internal/policy").ReflectFromType(kinds()[kind])
 	s.Title = kind
 	polish(s)
 	return s
+}
+
+// reflector knows the comments of a package.
+func reflector(t *testing.T, folder string) *jsonschema.Reflector {
+	t.Helper()
+	r := &jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, DoNotReference: true}
+	if err := r.AddGoComments("towpath.dev/towpath/policies", folder); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // typeName is how Go begins the comment of a type.
