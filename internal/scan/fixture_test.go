@@ -93,6 +93,8 @@ func (w *world) delete(repo string, tags ...string) {
 
 func (w *world) repo(name string) image.Repo { return parse(w.t, w.reg.Image(name)) }
 
+func sameRepo(a, b image.Repo) bool { return a == b }
+
 func parse(t testing.TB, name string) image.Repo {
 	t.Helper()
 	r, err := image.ParseRepo(name)

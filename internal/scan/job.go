@@ -163,8 +163,10 @@ func (s *Scanner) list(ctx context.Context, g *job) {
 	case before.Err != "" || before.Doubt != nil:
 		s.c.Logger.Info("registry listed again", "image", g.repo.String(), "tags", len(l.Tags))
 	}
-	if !l.Unchanged || before.At.IsZero() {
+	if before.At.IsZero() || !slices.Equal(l.Tags, before.Good.Tags) || !slices.Equal(l.Pages, before.Good.Pages) {
 		s.cache.put(g.key, g.mem)
+	} else {
+		g.mem.Good = before.Good // not two copies of the same tags
 	}
 }
 
