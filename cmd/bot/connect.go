@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +16,6 @@ import (
 	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
 	"towpath.dev/towpath/internal/registry"
-	"towpath.dev/towpath/internal/schedule"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -93,14 +91,22 @@ func (c *connection) openRepo(ctx context.Context, logger *slog.Logger) (*gitrep
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	dir, err := cacheDir(c.cache)
+	dir, err := c.cacheFor("git")
 	if err != nil {
 		return nil, err
 	}
+	return gitrepo.Open(ctx, gitrepo.Config{URL: c.repo, Dir: dir, Auth: c.auth, Logger: logger})
+}
+
+// cacheFor is the folder of one kind of cache for this repository, which check
+// has found.
+func (c *connection) cacheFor(kind string) (string, error) {
+	dir, err := cacheDir(c.cache)
+	if err != nil {
+		return "", err
+	}
 	sum := sha256.Sum256([]byte(c.repo))
-	return gitrepo.Open(ctx, gitrepo.Config{
-		URL: c.repo, Dir: filepath.Join(dir, "git", hex.EncodeToString(sum[:8])), Auth: c.auth, Logger: logger,
-	})
+	return filepath.Join(dir, kind, hex.EncodeToString(sum[:8])), nil
 }
 
 // forgeFor returns the forge as seen by user.
@@ -124,42 +130,37 @@ func localHowto() promote.Howto {
 type registryFlags struct {
 	dockerConfig string
 	insecure     []string
+	hosts        hostsFile
+	networks     networks
 }
 
 func (r *registryFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.dockerConfig, "docker-config", "", "docker config.json with credentials for registries (default: anonymous)")
 	cmd.Flags().StringSliceVar(&r.insecure, "insecure-registry", nil, "host:port that is asked over plain http; may be repeated")
+	cmd.Flags().Var(&r.hosts, "registries", "file of kind Registries: networks, limits, TLS, proxies and logins of single registries")
+	cmd.Flags().Var(&r.networks, "allow-registry-network", "CIDR that registries may lead to although it is private or link-local; may be repeated")
 }
 
 func (r *registryFlags) client() *registry.Client {
-	return registry.New(registry.Config{DockerConfig: r.dockerConfig, InsecureHosts: r.insecure})
+	return registry.New(registry.Config{
+		DockerConfig: r.dockerConfig, InsecureHosts: r.insecure, Hosts: r.hosts.hosts, AllowNetworks: r.networks,
+	})
 }
 
-// newBot wires a bot. reg may be nil: then no registry is asked.
-func (c *connection) newBot(repo *gitrepo.Repo, reg promote.Registry, logger *slog.Logger, unauthenticated bool) *promote.Bot {
+// newBot wires a bot. scanner may be nil: then no registry is asked.
+func (c *connection) newBot(repo *gitrepo.Repo, scanner promote.Scanner, logger *slog.Logger, unauthenticated bool) *promote.Bot {
 	forge := forgeFor(repo, botUser, logger)
 	return promote.New(promote.Config{
-		Git: repo, Registry: reg, Forge: forge, Branch: c.branch, User: botUser, Logger: logger, Now: now, Due: due,
+		Git: repo, Scanner: scanner, Forge: forge, Branch: c.branch, User: botUser, Logger: logger, Now: now,
 		Author:               repo.Author(),
 		States:               func(ctx context.Context) (state.State, error) { return state.Load(ctx, repo) },
 		AllowUnauthenticated: unauthenticated, Howto: localHowto(),
 	})
 }
 
-// due reports whether a schedule has a time between last and now.
-func due(spec string, last, now time.Time) bool {
-	if last.IsZero() {
-		return true
-	}
-	s, err := schedule.Parse(spec)
-	if err != nil {
-		return false // refused when loaded: policy.Load accepts no such schedule
-	}
-	return !s.Next(last).After(now)
-}
-
-// readSituation looks at the repository once, without asking registries.
-func (c *connection) readSituation(ctx context.Context, w io.Writer, reg promote.Registry, unauthenticated bool) (promote.Situation, error) {
+// readSituation looks at the repository once. It asks every registry, or none
+// when reg is nil.
+func (c *connection) readSituation(ctx context.Context, w io.Writer, reg *registryFlags, unauthenticated bool) (promote.Situation, error) {
 	logger, err := c.logger(w)
 	if err != nil {
 		return promote.Situation{}, err
@@ -169,6 +170,12 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg promote
 		return promote.Situation{}, err
 	}
 	defer repo.Close()
+	var scanner promote.Scanner
+	if reg != nil {
+		a := reg.freshly()
+		defer a.close()
+		scanner = a
+	}
 	// What the bot would log is in what the command prints.
-	return c.newBot(repo, reg, slog.New(slog.DiscardHandler), unauthenticated).Look(ctx)
+	return c.newBot(repo, scanner, slog.New(slog.DiscardHandler), unauthenticated).Look(ctx)
 }

@@ -17,6 +17,7 @@ import (
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/promote"
 	"towpath.dev/towpath/internal/reconcile"
+	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/test/controlplane"
 	"towpath.dev/towpath/test/ociregistry"
 )
@@ -38,10 +39,11 @@ type world struct {
 	logs     []string
 	files    []*os.File
 
-	events chan demoEvent
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // the bot and the agents
-	undo   []func(context.Context) error
+	events  chan demoEvent
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // the bot and the agents
+	closers []func()
+	undo    []func(context.Context) error
 }
 
 type demoEvent struct {
@@ -146,7 +148,9 @@ func (w *world) startTowpath(ctx context.Context) error {
 			return err
 		}
 	}
-	w.viewer = w.conn.newBot(w.git, w.reg.client(), slog.New(slog.DiscardHandler), true)
+	a := w.reg.asker(scan.Config{Due: due, Logger: slog.New(slog.DiscardHandler)})
+	w.closers = append(w.closers, a.close)
+	w.viewer = w.conn.newBot(w.git, a, slog.New(slog.DiscardHandler), true)
 	return nil
 }
 
@@ -196,6 +200,9 @@ func (w *world) close() error {
 		w.cancel()
 	}
 	w.wg.Wait()
+	for _, f := range w.closers {
+		f()
+	}
 	ctx, stop := context.WithTimeout(context.Background(), cleanTimeout)
 	defer stop()
 	var undone errgroup.Group

@@ -29,6 +29,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", RequireExplicitExec: true, Cmds: scriptCommands(),
 		Setup: func(e *testscript.Env) error {
 			e.Values[registryKey{}] = &registryHolder{}
+			e.Values[privateKey{}] = &privateHolder{}
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TOWPATH_CACHE", filepath.Join(e.WorkDir, ".cache"))

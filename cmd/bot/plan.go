@@ -81,7 +81,7 @@ func planCommand(s std) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			sit, err := c.readSituation(cmd.Context(), s.err, r.client(), unauthenticated)
+			sit, err := c.readSituation(cmd.Context(), s.err, &r, unauthenticated)
 			if err != nil {
 				return err
 			}

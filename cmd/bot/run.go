@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/internal/schedule"
 )
 
@@ -30,7 +32,7 @@ func runCommand(s std) *cobra.Command {
 			} else {
 				logger.Warn("the local forge cannot prove who approves: environments that require approvals stay closed unless --allow-unauthenticated-approvals is given")
 			}
-			b := &botLoop{conn: c, reg: r, unauthenticated: unauthenticated, logger: logger}
+			b := &botLoop{conn: c, reg: r, unauthenticated: unauthenticated, once: once, logger: logger}
 			defer b.close()
 			if err := c.check(); err != nil {
 				return err
@@ -80,17 +82,19 @@ type botLoop struct {
 	conn            connection
 	reg             registryFlags
 	unauthenticated bool
+	once            bool // one tick: every registry is asked and waited for
 	logger          *slog.Logger
 	onTick          func(promote.Outcome, error) // told of every tick; nil: nobody
+	wake            func()                       // makes the next tick come at once
 	bot             *promote.Bot
-	closeRepo       func() error
+	closers         []func()
 	said            map[string]bool // what was logged and still holds
 	seen            map[string]bool // what holds at this tick
 }
 
 func (b *botLoop) close() {
-	if b.closeRepo != nil {
-		_ = b.closeRepo() // a cache: nothing is lost
+	for _, f := range slices.Backward(b.closers) {
+		f()
 	}
 }
 
@@ -102,8 +106,18 @@ func (b *botLoop) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.closeRepo = repo.Close
-	b.bot = b.conn.newBot(repo, b.reg.client(), b.logger, b.unauthenticated)
+	b.closers = append(b.closers, func() { _ = repo.Close() }) // a cache: nothing is lost
+	dir, err := b.conn.cacheFor("registries")
+	if err != nil {
+		return err
+	}
+	c := scan.Config{Dir: dir, Due: due, Patience: patience, Wake: b.wake, Logger: b.logger}
+	if b.once {
+		c.Due, c.Patience = nil, 0
+	}
+	a := b.reg.asker(c)
+	b.closers = append(b.closers, a.close)
+	b.bot = b.conn.newBot(repo, a, b.logger, b.unauthenticated)
 	return nil
 }
 
@@ -114,12 +128,13 @@ func (b *botLoop) run(ctx context.Context, poll time.Duration) error {
 		OnPanic: func(v any, stack []byte) {
 			b.logger.Error("tick failed", "panic", fmt.Sprint(v), "stack", string(stack))
 		}})
+	b.wake = loop.Poke
 	loop.Run(ctx, func(ctx context.Context) {
 		out, err := b.tick(ctx)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			b.once(slog.LevelError, "tick failed", err.Error())
+			b.sayOnce(slog.LevelError, "tick failed", err.Error())
 		case out.Changed():
 			loop.Poke()
 		}
@@ -151,18 +166,18 @@ func (b *botLoop) say(out promote.Outcome, err error) {
 		if p.Warning {
 			level = slog.LevelWarn
 		}
-		b.once(level, "problem", p.String())
+		b.sayOnce(level, "problem", p.String())
 	}
 	for _, f := range out.Failures {
-		b.once(slog.LevelError, "not done", f)
+		b.sayOnce(slog.LevelError, "not done", f)
 	}
 	if err == nil {
 		b.said = b.seen
 	}
 }
 
-// once logs a line unless the tick before logged it.
-func (b *botLoop) once(level slog.Level, message, text string) {
+// sayOnce logs a line unless the tick before logged it.
+func (b *botLoop) sayOnce(level slog.Level, message, text string) {
 	if b.seen == nil {
 		b.seen = map[string]bool{}
 	}

@@ -15,9 +15,12 @@ import (
 // scriptCommands are what stories need beside towpath and git.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"registry": scriptRegistry,
-		"push":     scriptPush,
-		"green":    scriptGreen,
+		"registry":         scriptRegistry,
+		"push":             scriptPush,
+		"private-registry": scriptPrivate,
+		"push-private":     scriptPushPrivate,
+		"expand":           scriptExpand,
+		"green":            scriptGreen,
 	}
 }
 

@@ -52,7 +52,7 @@ func whyCommand(s std) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			sit, err := c.readSituation(cmd.Context(), s.err, r.client(), unauthenticated)
+			sit, err := c.readSituation(cmd.Context(), s.err, &r, unauthenticated)
 			if err != nil {
 				return err
 			}

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/state"
 )
 
 // Outcome is what a tick did.
@@ -39,7 +41,9 @@ func isRace(err error) bool {
 // request and is reported in Outcome.Failures while the rest goes on.
 func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) {
 	out := Outcome{Situation: s, Plan: plan}
-	if err := b.push(ctx, s, plan.Push, &out); err != nil {
+	b.record(ctx, s, &out)
+	proofs := proofs{}
+	if err := b.push(ctx, s, b.pullable(ctx, plan.Push, proofs, &out), &out); err != nil {
 		return out, err
 	}
 	for _, c := range plan.Close {
@@ -54,6 +58,9 @@ func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) 
 		b.cfg.Logger.Info("pull request closed", "number", c.Pull.Number, "reason", c.Reason)
 	}
 	for _, p := range plan.Propose {
+		if p.Reuse == "" && len(b.pullable(ctx, []Move{p.Move}, proofs, &out)) == 0 {
+			continue
+		}
 		n, err := b.propose(ctx, s, p)
 		if isRace(err) {
 			return out, err
@@ -88,6 +95,48 @@ func (o *Outcome) failed(err error, format string, args ...any) bool {
 	}
 	o.Failures = append(o.Failures, fmt.Sprintf(format, args...)+": "+err.Error())
 	return true
+}
+
+// record keeps first sights and problems with registries before anything moves.
+// A digest whose sight was not kept is too young at every tick, so a failure
+// lets nothing move that has no record.
+func (b *Bot) record(ctx context.Context, s Situation, out *Outcome) {
+	if s.record {
+		out.failed(state.Put(ctx, b.cfg.Git, state.Change{Sights: s.Sights, Scans: &s.Scans, At: s.Now}), "record what registries said")
+	}
+}
+
+// proofs is what registries answered in one Act when they were asked whether a
+// reference can be pulled.
+type proofs map[image.Ref]error
+
+// pullable leaves out the moves that would bring in an image that cannot be
+// pulled at this moment. They wait; the others go on.
+func (b *Bot) pullable(ctx context.Context, moves []Move, known proofs, out *Outcome) []Move {
+	var good []Move
+	for _, m := range moves {
+		if err := b.prove(ctx, m, known); !out.failed(err, "%s waits", m.Key()) {
+			good = append(good, m)
+		}
+	}
+	return good
+}
+
+func (b *Bot) prove(ctx context.Context, m Move, known proofs) error {
+	if m.From != FromRegistry || b.cfg.Scanner == nil {
+		return nil
+	}
+	for _, set := range m.Sets {
+		err, asked := known[set.Ref]
+		if !asked {
+			err = b.cfg.Scanner.Prove(ctx, set.Ref)
+			known[set.Ref] = err
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // push makes one commit on the base branch of all moves that need no review. A

@@ -19,6 +19,7 @@ import (
 	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
 	"towpath.dev/towpath/internal/registry"
+	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/internal/state"
 	"towpath.dev/towpath/test/ociregistry"
 )
@@ -80,11 +81,21 @@ func (l *line) open() *gitrepo.Repo {
 	return r
 }
 
+// scanner asks the line's registry; nil: whenever it is used.
+func (l *line) scanner(due func(schedule string, last, now time.Time) bool) *scan.Scanner {
+	s := scan.New(scan.Config{Registry: registry.New(registry.Config{Hosts: []registry.Host{
+		{Host: l.reg.Host(), PlainHTTP: true, PrivateNetwork: true, RequestsPerSecond: 1e4}, // ticks follow each other at once here
+		{Host: "127.0.0.1:1", PlainHTTP: true, PrivateNetwork: true},
+	}}), Due: due})
+	l.t.Cleanup(s.Close)
+	return s
+}
+
 func (l *line) newBot(r *gitrepo.Repo) *promote.Bot {
 	l.forge = &countedForge{Forge: local.New(local.Config{Git: r, User: "towpath", Now: l.clock})}
 	return promote.New(promote.Config{
 		Git: r, Forge: l.forge, Author: r.Author(), Now: l.clock,
-		Registry:             registry.New(registry.Config{InsecureHosts: []string{l.reg.Host()}}),
+		Scanner:              l.scanner(nil),
 		States:               func(ctx context.Context) (state.State, error) { return state.Load(ctx, r) },
 		AllowUnauthenticated: true,
 	})
@@ -398,8 +409,7 @@ func TestAPersonPushesAtTheSameMoment(t *testing.T) {
 			t.Error(err)
 		}
 	}}
-	bot := promote.New(promote.Config{Git: racing, Forge: l.forge, Author: l.git.Author(), Now: l.clock,
-		Registry: registry.New(registry.Config{InsecureHosts: []string{l.reg.Host()}})})
+	bot := promote.New(promote.Config{Git: racing, Forge: l.forge, Author: l.git.Author(), Now: l.clock, Scanner: l.scanner(nil)})
 	if _, err := bot.Tick(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +13,6 @@ import (
 	"towpath.dev/towpath/internal/pr"
 	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
-	"towpath.dev/towpath/internal/registry"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -88,7 +88,7 @@ func (l *line) mortal(f *fate) {
 	forge := local.New(local.Config{Git: r, User: "towpath", Now: l.clock})
 	l.bot = promote.New(promote.Config{
 		Git: mortalGit{r, f}, Forge: mortalForge{forge, f}, Author: r.Author(), Now: l.clock,
-		Registry:             registry.New(registry.Config{InsecureHosts: []string{l.reg.Host()}}),
+		Scanner:              l.scanner(nil),
 		States:               func(ctx context.Context) (state.State, error) { return state.Load(ctx, r) },
 		AllowUnauthenticated: true,
 	})
@@ -108,9 +108,11 @@ func (l *line) story(f *fate) {
 	l.live(f)
 }
 
-// live ticks until nothing moves any more.
+// live ticks until nothing moves any more, for longer than a new image is too
+// young.
 func (l *line) live(f *fate) {
 	l.t.Helper()
+	quiet := 0
 	for range 20 {
 		l.reportGreen()
 		l.now = l.now.Add(time.Second)
@@ -119,13 +121,34 @@ func (l *line) live(f *fate) {
 		case f.dead:
 			*f = fate{}
 			l.mortal(f)
+			quiet = 0
 		case err != nil:
 			l.t.Fatal(err)
-		case !out.Changed():
+		case out.Changed():
+			quiet = 0
+		default:
+			quiet++
+		}
+		if quiet > int(storyAge/time.Second) {
 			return
 		}
 	}
 	l.t.Fatal("never comes to rest")
+}
+
+// storyAge is the minAge of web in the story.
+const storyAge = time.Second
+
+// aged gives web a minAge, so that first sights are recorded, and api a registry
+// that is never there, so that a problem is.
+func aged(path string, data []byte) []byte {
+	switch path {
+	case "policies/web.yaml":
+		return append(data, "  minAge: "+storyAge.String()+"\n"...)
+	case "policies/api.yaml":
+		return regexp.MustCompile(`image: .*`).ReplaceAll(data, []byte("image: 127.0.0.1:1/shop/api"))
+	}
+	return data
 }
 
 func (l *line) push(tag string) {
@@ -186,6 +209,16 @@ func (l *line) history() string {
 		l.t.Fatal(err)
 	}
 	fmt.Fprintf(&b, "%d branches\n", len(refs))
+	st, err := state.Load(l.t.Context(), l.git)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, p := range st.Scans {
+		fmt.Fprintf(&b, "scan of %s fails\n", p.Image)
+	}
+	for repo := range st.Seen {
+		fmt.Fprintf(&b, "%d digests of %s seen\n", len(st.Seen[repo]), repo)
+	}
 	return b.String()
 }
 
@@ -197,10 +230,13 @@ func TestACrashAtEveryOutwardCallEndsTheSame(t *testing.T) {
 		return l.history()
 	}
 	never := &fate{}
-	l := newLine(t, nil)
+	l := newLine(t, aged)
 	want := run(t, l, never)
 	if !strings.Contains(want, "prod: web 1.0.0 → 1.2.0 (#2)") {
 		t.Fatalf("the story does not end in prod:\n%s", want)
+	}
+	if !strings.Contains(want, "scan of 127.0.0.1:1/shop/api fails\n2 digests of "+l.reg.Host()+"/shop/web seen") {
+		t.Fatalf("the story records neither sights nor problems:\n%s", want)
 	}
 	deaths := []fate{{at: 1}}
 	for k := 1; k <= never.calls; k++ {
@@ -209,7 +245,7 @@ func TestACrashAtEveryOutwardCallEndsTheSame(t *testing.T) {
 	}
 	for _, f := range deaths {
 		t.Run(fmt.Sprintf("call %d, after %t", f.at, f.after), func(t *testing.T) {
-			l := newLineAt(t, l.reg, nil)
+			l := newLineAt(t, l.reg, aged)
 			if got := run(t, l, &f); got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}

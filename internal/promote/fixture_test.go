@@ -13,6 +13,7 @@ import (
 	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -70,7 +71,7 @@ func shop(t *testing.T, dev, staging, prod string) Situation {
 // chosen adds what the registry offers for dev.
 func (s Situation) chosen(tag string) Situation {
 	pol := s.Policies[0]
-	s.Choices = []Choice{{Env: "dev", App: "web", Wanted: true, Ref: image.Ref{Repo: pol.Image, Tag: image.Tag(tag)},
+	s.Choices = []scan.Result{{Env: "dev", App: "web", Wanted: true, Ref: image.Ref{Repo: pol.Image, Tag: image.Tag(tag)},
 		Choice: policy.Choice{Policy: "web", Selected: image.Tag(tag), Changed: true, Reason: "highest in 1.x"}}}
 	return s
 }

@@ -9,6 +9,7 @@ import (
 	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -188,17 +189,29 @@ func judgePolicies(s Situation, env policy.Environment, block pr.Block) GateResu
 		if env.Update == nil || !s.Asked {
 			continue
 		}
-		i := slices.IndexFunc(s.Choices, func(c Choice) bool { return c.Env == env.Name && c.App == block.App && c.Policy == name })
+		i := slices.IndexFunc(s.Choices, func(c scan.Result) bool { return c.Env == env.Name && c.App == block.App && c.Policy == name })
 		switch want := refTail(block.Values[name]); {
 		case i < 0:
 			return pending("policy %s does not update %s any more", name, env.Name)
 		case s.Choices[i].Problem != "":
-			return pending("policy %s: %s", name, s.Choices[i].Problem)
+			return pending("policy %s: %s", name, s.trouble(s.Choices[i]))
 		case string(s.Choices[i].Selected) != want.tag:
 			return pending("policy %s does not choose %s any more, but %s", name, want.tag, s.Choices[i].Selected)
 		}
 	}
 	return GateResult{Gate: "policy", State: Pass, Reason: "the policies still want this"}
+}
+
+// trouble is why nothing can be chosen, in words that stay the same from tick to
+// tick where there are such.
+func (s Situation) trouble(c scan.Result) string {
+	p, _ := findPolicy(s, c.Policy)
+	for _, sc := range s.Scans {
+		if sc.Image == p.Image.String() {
+			return fmt.Sprintf("%s, since %s", sc.Problem, clock(sc.Since))
+		}
+	}
+	return c.Problem
 }
 
 // judgeGreen holds that every cluster of the environment reports exactly this

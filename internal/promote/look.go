@@ -14,7 +14,7 @@ import (
 )
 
 // Look loads the situation: one fetch, one listing per image that is due, one
-// listing of pull requests. It writes nothing.
+// listing of pull requests. It writes nothing to Git or the forge.
 func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	if err := b.cfg.Git.Fetch(ctx); err != nil {
 		return Situation{}, fmt.Errorf("fetch the config repository: %w", err)
@@ -32,7 +32,7 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 		return Situation{}, err
 	}
 	s := Situation{Now: b.cfg.Now().UTC(), Branch: b.cfg.Branch, Commit: head, Policies: cfg.Policies,
-		Problems: cfg.Problems, Envs: map[string]EnvState{}, Listings: map[string]Listing{}, Asked: b.cfg.Registry != nil, Config: b.rules()}
+		Problems: cfg.Problems, Envs: map[string]EnvState{}, Asked: b.cfg.Scanner != nil, Config: b.rules()}
 	b.pipelines(&s, cfg)
 	for _, p := range s.Pipelines {
 		for _, e := range p.Environments {
@@ -44,11 +44,10 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	}
 	b.prune(s.Envs, snap)
 	s.Problems = append(s.Problems, markerProblems(cfg, s.Envs)...)
-	b.choose(ctx, &s, cfg)
+	b.ask(ctx, &s, cfg, b.state(ctx, &s))
 	if s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch); err != nil {
 		return Situation{}, fmt.Errorf("list pull requests: %w", err)
 	}
-	b.reports(ctx, &s)
 	if s.Branches, err = b.branches(head); err != nil {
 		return Situation{}, err
 	}
@@ -95,16 +94,22 @@ func hasErrors(ps []policy.Problem) bool {
 	return slices.ContainsFunc(ps, func(p policy.Problem) bool { return !p.Warning })
 }
 
-func (b *Bot) reports(ctx context.Context, s *Situation) {
+// state reads what agents and bots recorded. What cannot be read is not known:
+// gates that ask for health stay closed, and ages of digests start anew.
+func (b *Bot) state(ctx context.Context, s *Situation) state.State {
 	if b.cfg.States == nil {
-		return
+		return state.State{}
 	}
 	st, err := b.cfg.States(ctx)
-	if err != nil { // no report is no health: every gate that asks for it stays closed
+	if err != nil {
 		s.Problems = append(s.Problems, policy.Problem{Path: state.Ref, Object: "reports", Reason: "agents' reports cannot be read: " + err.Error(),
 			Hint: "delete the ref; agents write it anew"})
 	}
+	for _, p := range st.Problems {
+		s.Problems = append(s.Problems, policy.Problem{Path: state.Ref, Object: "state", Reason: p, Warning: true})
+	}
 	s.Reports = st.Reports
+	return st
 }
 
 // branches reads the heads of our own branches, so that a commit somebody else

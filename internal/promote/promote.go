@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"towpath.dev/towpath/internal/gitrepo"
-	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/pr"
 	"towpath.dev/towpath/internal/state"
 )
@@ -33,13 +32,6 @@ type Git interface {
 	Push(ctx context.Context, updates ...gitrepo.Update) error
 }
 
-// Registry lists tags and resolves digests. An error of Tags means that nothing
-// is known: no partial list is ever returned.
-type Registry interface {
-	Tags(ctx context.Context, repo image.Repo) ([]string, error)
-	Digest(ctx context.Context, ref image.Ref) (image.Digest, error)
-}
-
 // Forge keeps pull requests. List is the only call of a tick without change.
 type Forge interface {
 	List(ctx context.Context, base string) ([]pr.Pull, error)
@@ -53,22 +45,19 @@ type Forge interface {
 	Authenticated() bool
 }
 
-// Due reports whether the image's registry is to be asked now, given when it
-// was last asked (zero when never). It is how schedules reach a tick.
-type Due func(schedule string, last, now time.Time) bool
-
-// Config wires a Bot. Git, Registry and Forge are required.
+// Config wires a Bot. Git and Forge are required.
 type Config struct {
-	Git      Git
-	Registry Registry // nil: no registry is asked, only promotion is looked at
-	Forge    Forge
-	States   func(ctx context.Context) (state.State, error) // agents' reports; nil: none
-	Branch   string                                         // base branch with policies and environments; "" = main
-	Author   gitrepo.Identity                               // of our commits; how a foreign commit is told apart
-	User     string                                         // our name at the forge; "" = towpath
-	Now      func() time.Time                               // nil = time.Now
-	Due      Due                                            // nil = always
-	Logger   *slog.Logger                                   // nil = discard
+	Git     Git
+	Scanner Scanner // nil: no registry is asked, only promotion is looked at
+	Forge   Forge
+	// States reads agents' reports, first sights and problems with registries;
+	// nil: there are none, and none are recorded.
+	States func(ctx context.Context) (state.State, error)
+	Branch string           // base branch with policies and environments; "" = main
+	Author gitrepo.Identity // of our commits; how a foreign commit is told apart
+	User   string           // our name at the forge; "" = towpath
+	Now    func() time.Time // nil = time.Now
+	Logger *slog.Logger     // nil = discard
 	// AllowUnauthenticated counts approvals of a forge that cannot prove who
 	// gave them. Zero value: such approvals never count.
 	AllowUnauthenticated bool
@@ -86,11 +75,9 @@ type Howto struct{ Approve, Hold, Reject string }
 
 // Bot runs ticks. Its methods are not safe for concurrent use.
 type Bot struct {
-	cfg   Config
-	lists map[string]listing // canonical repository → last listing: a cache
-	views map[string]envView // path + tree hash → environment as parsed: a cache
-
-	history history
+	cfg     Config
+	views   map[string]envView // path + tree hash → environment as parsed: a cache
+	history history            // a cache
 }
 
 // New returns a Bot.
@@ -104,16 +91,13 @@ func New(c Config) *Bot {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Due == nil {
-		c.Due = func(string, time.Time, time.Time) bool { return true }
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	if c.Silence == 0 {
 		c.Silence = 15 * time.Minute
 	}
-	return &Bot{cfg: c, lists: map[string]listing{}, views: map[string]envView{}}
+	return &Bot{cfg: c, views: map[string]envView{}}
 }
 
 // maxAttempts bounds how often one tick starts again after a lost push race.

@@ -90,7 +90,9 @@ func (w write) undoes(from, to image.Ref) bool {
 	case from.Tag == "" || from.Tag == to.Tag || policy.Lower(w.policy, from.Tag, to.Tag) || policy.Lower(w.policy, from.Tag, w.next.Tag):
 		return false
 	}
-	return accepts(w.policy, from.Tag)
+	// What the policy does not take is no version to wait for something newer than.
+	ok, _ := policy.Accepts(w.policy, from.Tag)
+	return ok
 }
 
 // atLeast reports whether v is what was taken back, or newer.
@@ -107,11 +109,4 @@ func (w write) name(r image.Ref) string {
 		return short(string(r.Digest))
 	}
 	return version(r)
-}
-
-// accepts reports whether the policy would take the tag today: what it would
-// not is no version to wait for something newer than.
-func accepts(p policy.Policy, tag image.Tag) bool {
-	p.Lane, p.AllowDowngrade = policy.LaneAny, true
-	return policy.Select(p, []string{string(tag)}, "").Changed
 }

@@ -10,7 +10,6 @@ import (
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
-	"towpath.dev/towpath/internal/registry"
 )
 
 // setTag makes a person's commit that changes the tag of web in an environment.
@@ -198,7 +197,7 @@ func TestTheHistoryIsReadOnlyWhenSomethingWouldMoveAndEachCommitOnce(t *testing.
 	l.settle()
 	git := &countedGit{Repo: l.git}
 	bot := promote.New(promote.Config{Git: git, Forge: local.New(local.Config{Git: l.git, User: "towpath", Now: l.clock}), Author: l.git.Author(), Now: l.clock,
-		Registry: registry.New(registry.Config{InsecureHosts: []string{l.reg.Host()}})})
+		Scanner: l.scanner(nil)})
 	read := func() (commits, snapshots int) {
 		t.Helper()
 		git.commits, git.snapshots = 0, 0

@@ -7,6 +7,7 @@ import (
 	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -20,14 +21,18 @@ type Situation struct {
 	Pipelines []policy.Pipeline
 	Problems  []policy.Problem // bad documents, manifests and markers
 	Envs      map[string]EnvState
-	Listings  map[string]Listing // canonical repository → what the registry said
-	Choices   []Choice
-	Asked     bool // registries were asked; if not, Choices say nothing
+	Listings  map[string]scan.Listing // canonical repository → what the registry said
+	Choices   []scan.Result           // one per policy at an app of an entry environment
+	Asked     bool                    // registries were asked; if not, Choices say nothing
+	Sights    []state.Sight           // digests seen for the first time: recorded before anything else
+	Scans     []state.ScanProblem     // what keeps registries' answers from being acted on, as recorded when not Asked
 	Reports   []state.Report
 	Pulls     []pr.Pull
 	Branches  map[string]BranchHead // towpath/… branch → its head
 	Past      map[string][]Held     // environment/app → what it held, newest first; only where something would move
 	Config    Rules
+
+	record bool // Sights and Scans are news
 }
 
 // Rules are the parts of Config that decisions depend on.
@@ -66,25 +71,6 @@ type AppState struct {
 	Skipped        []patch.Skipped
 	Values         map[string]image.Ref // policy → what the markers hold; Repo may be empty when only :tag is marked
 	Content        string               // patch.Content of Values
-}
-
-// Listing is what a registry said of one repository.
-type Listing struct {
-	Repo image.Repo
-	Tags []string
-	At   time.Time // of the last good answer; zero when there is none
-	Err  error     // of the last question; Tags is then the last good answer and is not acted on
-}
-
-// Choice is the tag that a policy selects for one app of an entry environment.
-type Choice struct {
-	Env, App string
-	policy.Choice
-	Ref     image.Ref // to be written; zero unless Wanted
-	Wanted  bool      // Ref differs from what Git holds
-	Problem string    // why nothing can be chosen now
-
-	Repository string // canonical, the key of Situation.Listings
 }
 
 // BranchHead is the head commit of one of our branches.
