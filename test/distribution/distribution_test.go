@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -20,8 +21,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// answer is one of the registry or its token server.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
 // get asks the registry for a path as nobody, or with a header "Authorization".
-func get(t *testing.T, r *distribution.Registry, path, authorization string) (*http.Response, string) {
+func get(t *testing.T, r *distribution.Registry, path, authorization string) answer {
 	t.Helper()
 	scheme := "http://"
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -45,7 +53,7 @@ func get(t *testing.T, r *distribution.Registry, path, authorization string) (*h
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(body)
+	return answer{resp.StatusCode, resp.Header, string(body)}
 }
 
 // must fails the test when a push went wrong.
@@ -63,34 +71,34 @@ func TestPushedImagesAreThereUntilDeleted(t *testing.T) {
 	ctx := t.Context()
 	r := distribution.Start(t, distribution.Options{MaxTags: 2})
 	digest := must(r.Push(ctx, "team/web", "1.0.0", "1.1.0", "latest"))(t)
-	resp, body := get(t, r, "/v2/team/web/tags/list?n=100", "")
-	if resp.StatusCode != 200 || !strings.Contains(body, `["1.0.0","1.1.0"]`) {
-		t.Errorf("first page: %s %s", resp.Status, body)
+	first := get(t, r, "/v2/team/web/tags/list?n=100", "")
+	if first.status != http.StatusOK || !strings.Contains(first.body, `["1.0.0","1.1.0"]`) {
+		t.Errorf("first page: %d %s", first.status, first.body)
 	}
-	if link := resp.Header.Get("Link"); link != `</v2/team/web/tags/list?last=1.1.0&n=2>; rel="next"` {
+	if link := first.header.Get("Link"); link != `</v2/team/web/tags/list?last=1.1.0&n=2>; rel="next"` {
 		t.Errorf("link %q", link)
 	}
 	if err := r.Delete(ctx, "team/web", "latest"); err != nil {
 		t.Fatal(err)
 	}
-	if _, body := get(t, r, "/v2/team/web/tags/list?n=100&last=1.1.0", ""); strings.Contains(body, "latest") {
-		t.Errorf("a deleted tag is listed: %s", body)
+	if a := get(t, r, "/v2/team/web/tags/list?n=100&last=1.1.0", ""); strings.Contains(a.body, "latest") {
+		t.Errorf("a deleted tag is listed: %s", a.body)
 	}
-	if resp, _ := get(t, r, "/v2/team/web/manifests/"+digest, ""); resp.StatusCode != 200 {
-		t.Errorf("an image whose tag was deleted: %s", resp.Status)
+	if a := get(t, r, "/v2/team/web/manifests/"+digest, ""); a.status != http.StatusOK {
+		t.Errorf("an image whose tag was deleted: %d", a.status)
 	}
 	if err := r.Delete(ctx, "team/web", digest); err != nil {
 		t.Fatal(err)
 	}
-	if resp, _ := get(t, r, "/v2/team/web/manifests/"+digest, ""); resp.StatusCode != 404 {
-		t.Errorf("a deleted image: %s", resp.Status)
+	if a := get(t, r, "/v2/team/web/manifests/"+digest, ""); a.status != http.StatusNotFound {
+		t.Errorf("a deleted image: %d", a.status)
 	}
 }
 
 func TestAnIndexNamesItsPlatforms(t *testing.T) {
 	r := distribution.Start(t, distribution.Options{})
 	must(r.PushIndex(t.Context(), "web", []string{"linux/amd64", "linux/arm/v7"}, "1"))(t)
-	_, body := get(t, r, "/v2/web/manifests/1", "")
+	body := get(t, r, "/v2/web/manifests/1", "").body
 	var index struct {
 		Manifests []struct {
 			Platform struct{ OS, Architecture, Variant string }
@@ -110,10 +118,10 @@ func TestTokensHoldWhatTheUserMayDoUntilTheirEnd(t *testing.T) {
 	if got := r.Tokens(); len(got) != 0 {
 		t.Errorf("pushes were counted: %+v", got)
 	}
-	resp, _ := get(t, r, "/v2/team/web/tags/list", "")
-	challenge := resp.Header.Get("WWW-Authenticate")
-	if resp.StatusCode != 401 || !strings.Contains(challenge, `realm="https://`+r.TokenHost) {
-		t.Fatalf("without a token: %s, %s", resp.Status, challenge)
+	refused := get(t, r, "/v2/team/web/tags/list", "")
+	challenge := refused.header.Get("WWW-Authenticate")
+	if refused.status != http.StatusUnauthorized || !strings.Contains(challenge, `realm="https://`+r.TokenHost) {
+		t.Fatalf("without a token: %d, %s", refused.status, challenge)
 	}
 	tokens := *r
 	tokens.Host = r.TokenHost
@@ -125,12 +133,12 @@ func TestTokensHoldWhatTheUserMayDoUntilTheirEnd(t *testing.T) {
 			req.SetBasicAuth(user, password)
 			authorization = req.Header.Get("Authorization")
 		}
-		resp, body := get(t, &tokens, "/token?service=registry.test&scope=repository:"+repo+":pull", authorization)
-		var answer struct{ Token string }
-		if err := json.Unmarshal([]byte(body), &answer); err != nil {
+		a := get(t, &tokens, "/token?service=registry.test&scope=repository:"+repo+":pull", authorization)
+		var got struct{ Token string }
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil {
 			t.Fatal(err)
 		}
-		return resp.StatusCode, answer.Token
+		return a.status, got.Token
 	}
 	for _, tc := range []struct {
 		name, user, password, repo string
@@ -144,9 +152,9 @@ func TestTokensHoldWhatTheUserMayDoUntilTheirEnd(t *testing.T) {
 		{"a stranger in public", "", "", distribution.Public + "web", 200, 200},
 	} {
 		status, token := ask(tc.user, tc.password, tc.repo)
-		resp, _ := get(t, r, "/v2/"+tc.repo+"/tags/list", "Bearer "+token)
-		if status != tc.tokens || resp.StatusCode != tc.registry {
-			t.Errorf("%s: %d from the token server and %d from the registry, want %d and %d", tc.name, status, resp.StatusCode, tc.tokens, tc.registry)
+		a := get(t, r, "/v2/"+tc.repo+"/tags/list", "Bearer "+token)
+		if status != tc.tokens || a.status != tc.registry {
+			t.Errorf("%s: %d from the token server and %d from the registry, want %d and %d", tc.name, status, a.status, tc.tokens, tc.registry)
 		}
 	}
 	want := distribution.TokenRequest{User: distribution.User, Scopes: []string{"repository:team/web:pull"}, Status: 200}
@@ -166,11 +174,11 @@ func TestAPasswordIsWanted(t *testing.T) {
 	must(r.Push(t.Context(), "web", "1"))(t)
 	req := &http.Request{Header: http.Header{}}
 	req.SetBasicAuth(distribution.User, distribution.Password)
-	if resp, _ := get(t, r, "/v2/web/tags/list", req.Header.Get("Authorization")); resp.StatusCode != 200 {
-		t.Errorf("with the password: %s", resp.Status)
+	if a := get(t, r, "/v2/web/tags/list", req.Header.Get("Authorization")); a.status != http.StatusOK {
+		t.Errorf("with the password: %d", a.status)
 	}
-	if resp, _ := get(t, r, "/v2/web/tags/list", ""); resp.StatusCode != 401 {
-		t.Errorf("without: %s", resp.Status)
+	if a := get(t, r, "/v2/web/tags/list", ""); a.status != http.StatusUnauthorized {
+		t.Errorf("without: %d", a.status)
 	}
 }
 
@@ -209,7 +217,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := (&http.Client{Transport: &http.Transport{}}).Get("http://" + r.Host); err == nil {
+	if conn, err := net.Dial("tcp", r.Host); err == nil {
+		_ = conn.Close()
 		t.Error("something still listens")
 	}
 	left, err := os.ReadDir(os.TempDir())
