@@ -29,9 +29,13 @@ func (alphabeticalOrder) read(value string, kept bool) string {
 	return ""
 }
 
-func (alphabeticalOrder) parse(value string) (text, reason string) { return value, "" }
-func (alphabeticalOrder) lane(*string) string                      { return "" }
-func (alphabeticalOrder) reject(*string) string                    { return "" }
+func (alphabeticalOrder) parse(value string, text *string) (reason string) {
+	*text = value
+	return ""
+}
+
+func (alphabeticalOrder) lane(*string) string   { return "" }
+func (alphabeticalOrder) reject(*string) string { return "" }
 
 func (o alphabeticalOrder) compare(a, b *string) int {
 	if o.oldest {

@@ -33,9 +33,9 @@ func (o *calverOrder) words() words {
 }
 
 // read takes the form of the current tag: its v, and how precise its date is.
-func (o *calverOrder) read(value string, kept bool) (reason string) {
-	d, reason := o.layout.parse(value)
-	if reason != "" {
+func (o *calverOrder) read(value string, kept bool) string {
+	var d date
+	if reason := o.layout.parse(value, &d); reason != "" {
 		return reason
 	}
 	o.current, o.open = &d, !kept
@@ -47,7 +47,7 @@ func (o *calverOrder) read(value string, kept bool) (reason string) {
 	return ""
 }
 
-func (o *calverOrder) parse(value string) (date, string) { return o.layout.parse(value) }
+func (o *calverOrder) parse(value string, d *date) string { return o.layout.parse(value, d) }
 
 // lane keeps the v and the precision of the date. A number the layout may leave out
 // counts on within a date, and is no other lane.
@@ -102,7 +102,8 @@ type date struct {
 }
 
 // parse reads a value. The reason is empty when it is of the layout.
-func (l *layout) parse(value string) (d date, reason string) {
+func (l *layout) parse(value string, d *date) (reason string) {
+	*d = date{}
 	reason = l.notOf
 	rest := value
 	if !l.lettered && len(value) > 1 && value[0] == 'v' {
@@ -110,14 +111,14 @@ func (l *layout) parse(value string) (d date, reason string) {
 	}
 	for _, form := range l.forms {
 		d.present, d.precision, d.fields = 0, 0, [maxFields]string{}
-		if !form.match(rest, &d) {
+		if !form.match(rest, d) {
 			continue
 		}
-		if reason = l.impossible(&d); reason == "" {
-			return d, ""
+		if reason = l.impossible(d); reason == "" {
+			return ""
 		}
 	}
-	return date{}, reason
+	return reason
 }
 
 // match reads a text by one form of a layout: all of it, or nothing.

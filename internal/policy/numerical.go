@@ -39,15 +39,15 @@ func (o numericalOrder) words() words {
 }
 
 func (o numericalOrder) read(value string, _ bool) string {
-	_, reason := o.parse(value)
-	return reason
+	var digits string
+	return o.parse(value, &digits)
 }
 
-func (numericalOrder) parse(value string) (digits, reason string) {
-	if !allDigits(value) {
-		return "", notNumber
+func (numericalOrder) parse(value string, digits *string) (reason string) {
+	if *digits = value; !allDigits(value) {
+		return notNumber
 	}
-	return value, ""
+	return ""
 }
 
 func (numericalOrder) lane(*string) string   { return "" }

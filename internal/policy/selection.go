@@ -24,7 +24,7 @@ type order[K any] interface {
 	// read takes the current tag's value, whose form the lane keeps. The reason is why
 	// it cannot be read. Without a current tag read is not called.
 	read(value string, kept bool) (reason string)
-	parse(value string) (key K, reason string)
+	parse(value string, key *K) (reason string)
 	lane(k *K) (reason string)        // why the key is not in the lane of the current tag
 	reject(k *K) (reason string)      // why the key is not wanted by itself
 	compare(a, b *K) int              // a total preorder; more is better
@@ -124,9 +124,9 @@ func (s *selection[K]) read() {
 	}
 	reason := s.order.read(value, kept)
 	if reason == "" {
-		var key K
-		if key, reason = s.order.parse(value); reason == "" {
-			s.key = &key
+		key := new(K)
+		if reason = s.order.parse(value, key); reason == "" {
+			s.key = key
 			return
 		}
 	}
@@ -177,8 +177,7 @@ func (s *selection[K]) consider(tag string) judgement {
 	if value == "" {
 		return judgement{reason: emptyValue}
 	}
-	var reason string
-	s.at, reason = s.order.parse(value)
+	reason := s.order.parse(value, &s.at)
 	if reason == "" {
 		reason = s.order.lane(&s.at)
 	}
@@ -217,8 +216,7 @@ func (s *selection[K]) below(tag string) bool {
 	if !kept {
 		value = tag
 	}
-	k, reason := s.order.parse(value)
-	return reason == "" && s.order.lane(&k) == "" && s.against(&k) < 0
+	return s.order.parse(value, &s.at) == "" && s.order.lane(&s.at) == "" && s.against(&s.at) < 0
 }
 
 func (s *selection[K]) never() (reason, hint string) {
@@ -262,8 +260,7 @@ func (s *selection[K]) run(tags []string, c Choice) Choice {
 		if s.judged[i].reason != "" {
 			return s.judged[i].reason
 		}
-		s.at, _ = s.order.parse(s.judged[i].value)
-		if selected != nil && s.order.same(&s.at, selected) {
+		if selected != nil && s.order.parse(s.judged[i].value, &s.at) == "" && s.order.same(&s.at, selected) {
 			return same
 		}
 		return better

@@ -44,26 +44,27 @@ const (
 // parseVersion reads a version strictly. The reason is empty when it is one.
 // Whether a single number or more than three count, and whether a prerelease of
 // numbers alone is one or a build, is for the caller to say (checkNumbers).
-func parseVersion(s string) (v version, reason string) {
+func parseVersion(s string, v *version) (reason string) {
+	*v = version{}
 	switch {
 	case strings.HasPrefix(s, "v"):
 		v.prefix, s = true, s[1:]
 	case strings.HasPrefix(s, "V") && len(s) > 1 && isDigit(s[1]):
-		return v, notCapital
+		return notCapital
 	}
 	if s == "" || !isDigit(s[0]) {
-		return v, notVersion
+		return notVersion
 	}
 	rest := s
 	for {
 		n, length, ok := parseNumber(rest)
 		switch {
 		case length == 0:
-			return v, notEmptyPart
+			return notEmptyPart
 		case !ok:
-			return v, notLong
+			return notLong
 		case v.parts == len(v.number):
-			return v, notFour
+			return notFour
 		}
 		v.number[v.parts] = n
 		v.parts++
@@ -74,27 +75,27 @@ func parseVersion(s string) (v version, reason string) {
 		rest = rest[1:]
 	}
 	if rest == "" {
-		return v, ""
+		return ""
 	}
 	if rest[0] != '-' && rest[0] != '_' && rest[0] != '+' {
-		return v, notVersion
+		return notVersion
 	}
 	return v.parseTail(rest)
 }
 
 // parseTail reads what follows the numbers. An underscore or plus begins the
 // build metadata, unless it follows a suffix, whose part it then is.
-func (v version) parseTail(rest string) (version, string) {
+func (v *version) parseTail(rest string) (reason string) {
 	head, build := rest, ""
 	if i := strings.IndexAny(rest, "_+"); i >= 0 {
 		head, build = rest[:i], rest[i+1:]
 		if build == "" {
-			return v, notVersion
+			return notVersion
 		}
 	}
 	if head != "" {
 		if head = head[1:]; head == "" {
-			return v, notVersion
+			return notVersion
 		}
 		suffixAt := 0
 		v.pre, v.suffix, suffixAt = splitTail(head)
@@ -104,12 +105,12 @@ func (v version) parseTail(rest string) (version, string) {
 	}
 	v.build = build
 	if v.parts == 1 && v.yearLike() && v.pre != "" && isDigit(v.pre[0]) {
-		return v, notDashDate
+		return notDashDate
 	}
 	if v.pre != "" && !onlyNumbers(v.pre) {
-		return v, checkPrerelease(v.pre)
+		return checkPrerelease(v.pre)
 	}
-	return v, ""
+	return ""
 }
 
 // splitTail parts a tail into prerelease and suffix. suffixAt is where the suffix
@@ -169,20 +170,18 @@ func prereleaseWord(token string) bool {
 	if n == 1 && n < len(token) {
 		return word == "a" || word == "b" || word == "m" || word == "M"
 	}
-	for _, w := range [...]string{"rc", "alpha", "beta", "pre", "preview", "prerelease", "milestone", "ea", "cr"} {
-		if strings.EqualFold(w, word) {
-			return true
-		}
+	switch strings.ToLower(word) {
+	case "rc", "alpha", "beta", "pre", "preview", "prerelease", "milestone", "ea", "cr":
+		return true
 	}
 	return channelWord(word)
 }
 
 // channelWord is a prerelease word that also names a variant of every version.
 func channelWord(s string) bool {
-	for _, w := range [...]string{"dev", "snapshot", "nightly", "canary", "next", "unstable", "experimental"} {
-		if strings.EqualFold(w, s) {
-			return true
-		}
+	switch strings.ToLower(s) {
+	case "dev", "snapshot", "nightly", "canary", "next", "unstable", "experimental":
+		return true
 	}
 	return false
 }

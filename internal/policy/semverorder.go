@@ -18,6 +18,7 @@ type semverOrder struct {
 	channel string   // the current prerelease when it is a word like nightly: a variant then
 	builds  bool     // bare numbers behind a dash count builds, because the current tag has one
 
+	marker marker
 	laneReasons
 }
 
@@ -39,19 +40,18 @@ func (o *semverOrder) words() words {
 
 // read takes the form of the current tag. One that the filter does not keep sets no
 // form: the filter does.
-func (o *semverOrder) read(value string, kept bool) (reason string) {
+func (o *semverOrder) read(value string, kept bool) string {
 	o.open = !kept
-	v, reason := parseVersion(value)
-	if reason != "" {
+	var v version
+	if reason := parseVersion(value, &v); reason != "" {
 		at := wordBefore(value)
 		if at == 0 {
 			return reason
 		}
 		o.word = value[:at]
-		v, reason = parseVersion(value[at:])
-	}
-	if reason != "" {
-		return reason
+		if reason := parseVersion(value[at:], &v); reason != "" {
+			return reason
+		}
 	}
 	if onlyNumbers(v.pre) {
 		if o.builds = kept && !o.versions.prereleases && o.versions.plain() && buildNumbers(v.pre); !o.builds {
@@ -77,55 +77,53 @@ func wordBefore(value string) int {
 	if value == "" || !isLetter(value[0]) {
 		return 0
 	}
+	var v version
 	for i := 2; i < len(value); i++ {
 		if !isSeparator(rune(value[i-1])) || value[i-1] == '.' && isDigit(value[i-2]) {
 			continue
 		}
-		if v, reason := parseVersion(value[i:]); reason == "" && v.parts > 1 {
+		if reason := parseVersion(value[i:], &v); reason == "" && v.parts > 1 {
 			return i
 		}
 	}
 	return 0
 }
 
-func (o *semverOrder) parse(value string) (v version, reason string) {
+func (o *semverOrder) parse(value string, v *version) (reason string) {
 	word := false
 	if o.word != "" {
 		if rest, ok := strings.CutPrefix(value, o.word); ok {
 			value, word = rest, true
 		}
 	}
-	if v, reason = parseVersion(value); reason != "" {
-		return v, reason
+	if reason := parseVersion(value, v); reason != "" {
+		return reason
 	}
 	v.word = word
 	switch {
 	case v.parts > usualParts && (o.current == nil || o.current.parts <= usualParts):
-		return v, notFour
+		return notFour
 	case v.pre == "" || !onlyNumbers(v.pre):
 	case !o.builds || !buildNumbers(v.pre):
 		if reason := checkPrerelease(v.pre); reason != "" {
-			return v, reason
+			return reason
 		}
 	}
-	o.look(&v)
-	return v, ""
+	o.look(v)
+	return ""
 }
 
 // look looks into the tail of a version, and takes for a part of it what is no
 // prerelease in the current lane.
 func (o *semverOrder) look(v *version) {
-	if o.builds && buildNumbers(v.pre) {
-		v.tail.readNumbers(v.pre)
-		v.pre = ""
-	} else if o.channel != "" && v.pre == o.channel {
-		v.tail.form, v.pre = v.pre, ""
-	}
-	if v.suffix != "" {
-		v.tail.readSuffix(v.suffix)
-	}
-	if v.build != "" {
-		v.tail.readBuild(v.build)
+	if v.pre != "" || v.suffix != "" || v.build != "" {
+		numbers, variant := "", ""
+		if o.builds && buildNumbers(v.pre) {
+			numbers, v.pre = v.pre, ""
+		} else if o.channel != "" && v.pre == o.channel {
+			variant, v.pre = v.pre, ""
+		}
+		o.marker.read(&v.tail, numbers, variant, v.suffix, v.build)
 	}
 	if cur := o.current; cur != nil {
 		v.like = v.tail.form == cur.tail.form && v.tail.build == cur.tail.build

@@ -29,13 +29,10 @@ type tailNumber struct {
 // revisionWord tells whether a number behind the word counts builds of the same
 // version.
 func revisionWord(s string) bool {
-	for _, w := range [...]string{
-		"r", "rev", "revision", "p", "pl", "patch", "build", "bld", "ls", "post", "hotfix", // anyone, Alpine, linuxserver.io, Python
-		"k3s", "rke2r", "eksbuild", "gke", // distributions of Kubernetes
-	} {
-		if strings.EqualFold(w, s) {
-			return true
-		}
+	switch strings.ToLower(s) {
+	case "r", "rev", "revision", "p", "pl", "patch", "build", "bld", "ls", "post", "hotfix", // anyone, Alpine, linuxserver.io, Python
+		"k3s", "rke2r", "eksbuild", "gke": // distributions of Kubernetes
+		return true
 	}
 	return false
 }
@@ -44,10 +41,9 @@ func revisionWord(s string) bool {
 // that has minor releases: 3.20 follows 3.19. Its first number is part of the name, as
 // debian-12 is another system than debian-11; so is each release of Ubuntu and Windows.
 func baseSystem(s string) bool {
-	for _, w := range [...]string{"alpine", "debian", "ubi", "rhel", "el", "ol", "centos", "rocky", "rockylinux", "almalinux", "photon", "wolfi"} {
-		if strings.EqualFold(w, s) {
-			return true
-		}
+	switch strings.ToLower(s) {
+	case "alpine", "debian", "ubi", "rhel", "el", "ol", "centos", "rocky", "rockylinux", "almalinux", "photon":
+		return true
 	}
 	return false
 }
@@ -72,64 +68,84 @@ func (t *tail) compare(u *tail) int {
 	return 0
 }
 
-// readNumbers takes bare numbers behind the version, parted by dots and dashes:
-// 99, 20240105, 2024-01-05.
-func (t *tail) readNumbers(s string) {
-	t.form = "-" + t.hash(s, "", 0)
+// marker reads tails. It writes each form in one place and keeps those it has
+// written, for most tags of an image share a few.
+type marker struct {
+	text  []byte
+	known map[string]string
 }
 
-// readSuffix takes the suffix.
-func (t *tail) readSuffix(s string) {
-	form := t.mark(s, false)
-	if t.form == "" {
-		t.form = form
-	} else {
-		t.form += "-" + form
-	}
-}
+// maxKnownForms bounds what a marker keeps.
+const maxKnownForms = 1000
 
-// readBuild takes the build metadata.
-func (t *tail) readBuild(s string) {
-	t.build = t.mark(s, true)
-	var kind strings.Builder
-	for id := range strings.FieldsFuncSeq(t.build, isSeparator) {
-		if id != "#" && id != "~" {
-			kind.WriteString(id)
-			kind.WriteByte('.')
+// form ends a form and begins the next.
+func (m *marker) form() string {
+	s, ok := m.known[string(m.text)]
+	if !ok {
+		s = string(m.text)
+		if m.known == nil {
+			m.known = map[string]string{}
+		}
+		if len(m.known) < maxKnownForms {
+			m.known[s] = s
 		}
 	}
-	t.kind = kind.String()
+	m.text = m.text[:0]
+	return s
+}
+
+// read fills t. numbers are bare ones behind the version that count, parted by dots
+// and dashes: 99, 20240105, 2024-01-05; variant is a word that stays the same.
+func (m *marker) read(t *tail, numbers, variant, suffix, build string) {
+	if numbers != "" {
+		m.text = append(m.text, '-')
+		m.hash(t, numbers, "", 0)
+	}
+	m.text = append(m.text, variant...)
+	if suffix != "" {
+		if len(m.text) > 0 {
+			m.text = append(m.text, '-')
+		}
+		m.mark(t, suffix, false)
+	}
+	t.form = m.form()
+	if build != "" {
+		m.mark(t, build, true)
+		t.build = m.form()
+		t.kind = m.kind(t.build)
+	}
+}
+
+// kind is what stays in a lane of the form of a build.
+func (m *marker) kind(build string) string {
+	for id := range strings.FieldsFuncSeq(build, isSeparator) {
+		if id != "#" && id != "~" {
+			m.text = append(append(m.text, id...), '.')
+		}
+	}
+	return m.form()
 }
 
 func isSeparator(r rune) bool { return r == '.' || r == '-' || r == '_' || r == '+' }
 
-// mark replaces the numbers that count. The text itself comes back when there are
-// none.
-func (t *tail) mark(s string, build bool) string {
-	var out strings.Builder
-	word := "" // the token before, when it is letters
-	for rest := s; ; {
-		end := strings.IndexAny(rest, "-_+")
-		token := rest
-		if end >= 0 {
-			token = rest[:end]
-		}
-		out.WriteString(t.token(token, word, build))
+// mark writes a text with the numbers that count replaced.
+func (m *marker) mark(t *tail, s string, build bool) {
+	before := "" // the token before
+	for {
+		end := strings.IndexAny(s, "-_+")
 		if end < 0 {
-			break
+			m.token(t, s, before, build)
+			return
 		}
-		out.WriteByte(rest[end])
-		word, rest = token, rest[end+1:]
+		m.token(t, s[:end], before, build)
+		m.text = append(m.text, s[end])
+		before, s = s[:end], s[end+1:]
 	}
-	if out.String() == s {
-		return s
-	}
-	return out.String()
 }
 
 // token marks the numbers of one token: all behind a word for revisions, all but the
 // first behind a base system. Bare numbers count in build metadata.
-func (t *tail) token(token, before string, build bool) string {
+func (m *marker) token(t *tail, token, before string, build bool) {
 	at := trailingNumbers(token)
 	word := strings.TrimSuffix(token[:at], ".")
 	if word == "" {
@@ -138,23 +154,32 @@ func (t *tail) token(token, before string, build bool) string {
 	switch {
 	case at == len(token):
 	case revisionWord(word):
-		return token[:at] + t.hash(token[at:], "", 0)
+		m.text = append(m.text, token[:at]...)
+		m.hash(t, token[at:], "", 0)
+		return
 	case baseSystem(word):
-		return token[:at] + t.hash(token[at:], word, 1)
+		m.text = append(m.text, token[:at]...)
+		m.hash(t, token[at:], word, 1)
+		return
 	}
 	if !build {
-		return token
+		m.text = append(m.text, token...)
+		return
 	}
-	ids := strings.Split(token, ".")
-	for i, id := range ids {
+	for i, id := 0, ""; token != ""; i++ {
+		id, token, _ = strings.Cut(token, ".")
+		if i > 0 {
+			m.text = append(m.text, '.')
+		}
 		switch {
 		case buildNumber(id) && t.add(id, ""):
-			ids[i] = "#"
+			m.text = append(m.text, '#')
 		case isCommit(id):
-			ids[i] = "~"
+			m.text = append(m.text, '~')
+		default:
+			m.text = append(m.text, id...)
 		}
 	}
-	return strings.Join(ids, ".")
 }
 
 // trailingNumbers is where the numbers, parted by dots, at the end of a token begin:
@@ -170,9 +195,8 @@ func trailingNumbers(token string) int {
 	return at
 }
 
-// hash replaces the numbers of a text but the first ones by #.
-func (t *tail) hash(s, word string, keep int) string {
-	var out strings.Builder
+// hash writes a text with the numbers but the first ones replaced by #.
+func (m *marker) hash(t *tail, s, word string, keep int) {
 	for at := 0; at < len(s); {
 		end := at
 		for end < len(s) && isDigit(s[end]) {
@@ -181,16 +205,15 @@ func (t *tail) hash(s, word string, keep int) string {
 		switch {
 		case end == at:
 			end++
-			out.WriteByte(s[at])
+			m.text = append(m.text, s[at])
 		case keep > 0 || !t.add(s[at:end], word):
 			keep--
-			out.WriteString(s[at:end])
+			m.text = append(m.text, s[at:end]...)
 		default:
-			out.WriteByte('#')
+			m.text = append(m.text, '#')
 		}
 		at = end
 	}
-	return out.String()
 }
 
 // buildNumber tells whether an identifier is a number that counts builds, and not a
