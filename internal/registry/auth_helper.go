@@ -51,13 +51,13 @@ func (h helperCall) run(ctx context.Context) (*authn.AuthConfig, error) {
 		return nil, context.Cause(ctx)
 	case out.over:
 		return nil, fmt.Errorf("%s answered more than %d bytes", program, maxHelperAnswer)
-	case err != nil && strings.TrimSpace(out.String()) == "credentials not found in native keychain":
+	case err != nil && strings.TrimSpace(out.buf.String()) == "credentials not found in native keychain":
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("%s failed (%s)", program, exitOf(err))
 	}
 	var answer struct{ Username, Secret string }
-	if json.Unmarshal(out.Bytes(), &answer) != nil || answer.Secret == "" {
+	if json.Unmarshal(out.buf.Bytes(), &answer) != nil || answer.Secret == "" {
 		return nil, fmt.Errorf("%s answered something that is no credentials", program)
 	}
 	if answer.Username == "<token>" {
@@ -74,17 +74,18 @@ func exitOf(err error) string {
 	return "it could not be run"
 }
 
-// capped is a buffer that refuses more than max bytes.
+// capped is a buffer that refuses more than max bytes. It does not embed one:
+// bytes.Buffer.ReadFrom would go around the limit.
 type capped struct {
-	bytes.Buffer
+	buf  bytes.Buffer
 	max  int
 	over bool
 }
 
 func (c *capped) Write(p []byte) (int, error) {
-	if c.Len()+len(p) > c.max {
+	if c.buf.Len()+len(p) > c.max {
 		c.over = true
 		return 0, errors.New("too long")
 	}
-	return c.Buffer.Write(p)
+	return c.buf.Write(p)
 }
