@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -39,19 +40,32 @@ type world struct {
 	log   *bytes.Buffer
 	seen  map[string]time.Time // repository@digest → first sight
 
-	edit func(*scan.Config)
+	edit   func(*scan.Config)
+	pushes *http.Client      // of what reg.Push cannot
+	tokens map[string]string // for pushes, by repository; nil: none are needed
 }
 
 func newWorld(t testing.TB, edit func(*scan.Config)) *world {
 	t.Helper()
-	reg, err := ociregistry.Start(ociregistry.Config{})
+	return newWorldAt(t, ociregistry.Config{}, edit)
+}
+
+func newWorldAt(t testing.TB, c ociregistry.Config, edit func(*scan.Config)) *world {
+	t.Helper()
+	reg, err := ociregistry.Start(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := registry.New(registry.Config{InsecureHosts: []string{reg.Host()}})
-	t.Cleanup(func() { client.Close(); _ = reg.Close() })
+	// The rate is the client's to keep, and its tests'.
+	client := registry.New(registry.Config{Hosts: []registry.Host{{Host: reg.Host(), PlainHTTP: true, RequestsPerSecond: 1e6}}})
 	w := &world{t: t, reg: reg, asked: &wrapped{Registry: client}, dir: t.TempDir(), now: t0,
 		log: &bytes.Buffer{}, seen: map[string]time.Time{}, edit: edit}
+	pushes := &http.Transport{}
+	w.pushes = &http.Client{Transport: pushes}
+	if c.Tokens {
+		w.tokens = map[string]string{}
+	}
+	t.Cleanup(func() { client.Close(); pushes.CloseIdleConnections(); _ = reg.Close() })
 	w.start()
 	return w
 }
@@ -282,16 +296,37 @@ func (w *world) put(repo, name, mediaType, body string) string {
 		w.t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", mediaType)
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := c.Do(req)
+	if w.tokens != nil {
+		req.Header.Set("Authorization", "Bearer "+w.token(repo))
+	}
+	resp, err := w.pushes.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, resp.Body) // so that the connection is used again
 	if resp.StatusCode != http.StatusCreated {
 		w.t.Fatalf("put %s: %s", name, resp.Status)
 	}
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(body)))
+}
+
+// token is one that the registry gives out for a repository.
+func (w *world) token(repo string) string {
+	w.t.Helper()
+	if w.tokens[repo] == "" {
+		resp, err := w.pushes.Get("http://" + w.reg.Host() + "/token?scope=repository:" + repo + ":pull")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var got struct{ Token string }
+		if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
+			w.t.Fatal(err)
+		}
+		w.tokens[repo] = got.Token
+	}
+	return w.tokens[repo]
 }
 
 // rejected is why a tag was not chosen.
