@@ -25,12 +25,12 @@ func (r *registryFlags) freshly() asker {
 }
 
 func (r *registryFlags) asker(c scan.Config) asker {
-	client := r.client()
+	client, end := r.client()
 	c.Registry = client
 	s := scan.New(c)
 	return asker{s, func() {
 		s.Close()
-		client.Close()
+		end()
 	}}
 }
 

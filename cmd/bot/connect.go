@@ -132,19 +132,31 @@ type registryFlags struct {
 	insecure     []string
 	hosts        hostsFile
 	networks     networks
+	cloud        bool
+	pull         pullSecretFlags
 }
 
 func (r *registryFlags) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.dockerConfig, "docker-config", "", "docker config.json with credentials for registries (default: anonymous)")
+	cmd.Flags().StringVar(&r.dockerConfig, "docker-config", "", "docker config.json with credentials for registries; the credential helpers it names are run")
 	cmd.Flags().StringSliceVar(&r.insecure, "insecure-registry", nil, "host:port that is asked over plain http; may be repeated")
 	cmd.Flags().Var(&r.hosts, "registries", "file of kind Registries: networks, limits, TLS, proxies and logins of single registries")
 	cmd.Flags().Var(&r.networks, "allow-registry-network", "CIDR that registries may lead to although it is private or link-local; may be repeated")
+	cmd.Flags().BoolVar(&r.cloud, "cloud-credentials", false, "log in at ECR, Google's and Azure's registries and ghcr.io as whoever this process is there, where nothing else has credentials")
+	r.pull.flags(cmd)
 }
 
-func (r *registryFlags) client() *registry.Client {
-	return registry.New(registry.Config{
+// client returns a client of registries, and what ends its connections and those
+// of its credentials.
+func (r *registryFlags) client() (*registry.Client, func()) {
+	secrets, end := r.pull.source()
+	c := registry.New(registry.Config{
 		DockerConfig: r.dockerConfig, InsecureHosts: r.insecure, Hosts: r.hosts.hosts, AllowNetworks: r.networks,
+		CloudCredentials: r.cloud, PullSecrets: secrets,
 	})
+	return c, func() {
+		c.Close()
+		end()
+	}
 }
 
 // newBot wires a bot. scanner may be nil: then no registry is asked.
