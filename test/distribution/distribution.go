@@ -226,6 +226,7 @@ func (r *Registry) listening(ctx context.Context) error {
 func (r *Registry) Close() error {
 	r.pusher.close()
 	if r.tokens != nil {
+		r.tokens.server.CloseClientConnections() // ends what hangs
 		r.tokens.server.Close()
 	}
 	if r.cmd != nil {

@@ -10,6 +10,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +35,7 @@ const (
 type TokenRequest struct {
 	User   string   // "" for a stranger
 	Scopes []string // as asked: "repository:team/web:pull"
-	Status int      // of the answer
+	Status int      // of the answer; 0 when something else answered
 }
 
 // tokenServer gives out tokens as the documentation of distribution says: whoever has a right gets a token with it,
@@ -47,17 +49,20 @@ type tokenServer struct {
 	mu   sync.Mutex
 	seen []TokenRequest
 	last string
+	with http.HandlerFunc // answers in place of the server; nil: nobody
 }
 
 func startTokens(p *pki, o Options) (*tokenServer, error) {
 	s := &tokenServer{pki: p, life: cmp.Or(o.TokenLife, tokenLife)}
 	s.said = cmp.Or(o.TokenSaid, s.life)
 	s.server = httptest.NewUnstartedServer(s)
+	s.server.Config.ErrorLog = log.New(io.Discard, "", 0) // clients under test break off handshakes
 	if !o.TLS {
 		s.server.Start()
 		return s, nil
 	}
-	s.server.TLS = &tls.Config{Certificates: []tls.Certificate{p.server}}
+	// Without HTTP/2, whose connections nobody can spoil.
+	s.server.TLS = &tls.Config{Certificates: []tls.Certificate{p.server}, NextProtos: []string{"http/1.1"}}
 	s.server.StartTLS()
 	return s, nil
 }
@@ -79,6 +84,14 @@ func (r *Registry) Reset() {
 	r.tokens.mu.Lock()
 	defer r.tokens.mu.Unlock()
 	r.tokens.seen = nil
+}
+
+// SpoilTokens lets something else answer in place of the token server, for everybody but pushes, until
+// it is given nil. The questions are counted, with status 0.
+func (r *Registry) SpoilTokens(with http.HandlerFunc) {
+	r.tokens.mu.Lock()
+	defer r.tokens.mu.Unlock()
+	r.tokens.with = with
 }
 
 // Expire waits until the registry refuses the token that was given out last.
@@ -112,6 +125,10 @@ func (r *Registry) Expire(ctx context.Context) error {
 // ServeHTTP implements http.Handler.
 func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	user, password, _ := r.BasicAuth()
+	if with := s.spoilt(user, r); with != nil {
+		with(w, r)
+		return
+	}
 	seen := TokenRequest{User: user, Scopes: r.URL.Query()["scope"], Status: http.StatusOK}
 	switch {
 	case r.URL.Path != tokenPath:
@@ -143,6 +160,17 @@ func (s *tokenServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = json.NewEncoder(w).Encode(object{"token": token, "access_token": token, "expires_in": int(s.said.Seconds())})
+}
+
+// spoilt counts a question that something else answers, and returns that.
+func (s *tokenServer) spoilt(user string, r *http.Request) http.HandlerFunc {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.with == nil || user == pushUser {
+		return nil
+	}
+	s.seen = append(s.seen, TokenRequest{User: user, Scopes: r.URL.Query()["scope"]})
+	return s.with
 }
 
 // secretOf returns the password of a user; nobody can give that of an unknown one.
