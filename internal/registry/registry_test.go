@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -294,3 +295,5 @@ func TestACancelledCallerIsNotTheRegistrysFault(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func digestOf(s string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(s))) }
