@@ -179,6 +179,7 @@ func (c *cache) load(key string, m memory) memory {
 		f.Listing.Pages = nil // no ETag is sent for what does not fit
 	}
 	m.Good = f.Listing
+	m.Good.Tags = compact(f.Listing.Tags)
 	if f.At.After(m.At) {
 		m.At = f.At
 	}

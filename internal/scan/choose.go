@@ -65,6 +65,9 @@ func (c *chooser) choose(ctx context.Context, w Want) (Result, error) {
 		return res, nil
 	}
 	res.Choice = policy.Select(w.Policy, c.g.mem.Good.Tags, w.Current.Tag)
+	if c.s.c.Terse {
+		res.Rejected = []policy.Rejected{}
+	}
 	gone := w.Current.Tag != "" && !slices.Contains(c.g.mem.Good.Tags, string(w.Current.Tag))
 	if gone {
 		res.Notes = append(res.Notes, fmt.Sprintf("the current tag %s is not in the registry any more", w.Current.Tag))

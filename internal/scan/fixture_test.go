@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/policy"
 	"towpath.dev/towpath/internal/registry"
@@ -24,8 +22,6 @@ import (
 	"towpath.dev/towpath/internal/schedule"
 	"towpath.dev/towpath/test/ociregistry"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var t0 = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 

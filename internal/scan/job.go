@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -97,8 +98,9 @@ func (s *Scanner) end(g *job, h *host) {
 	r := s.records[g.key]
 	r.running = nil
 	g.mem.Wanted = r.mem.Wanted
-	r.mem, r.loaded = g.mem, true
+	r.mem, r.loaded, r.last = g.mem, true, nil
 	s.dirty = true
+	s.keep(r, g)
 	g.finish()
 	wake := false
 	if g.late {
@@ -112,6 +114,32 @@ func (s *Scanner) end(g *job, h *host) {
 			s.c.Wake()
 		}
 	}
+}
+
+// keep remembers what was chosen, so that a Scan without news is cheap. The
+// caller holds s.mu.
+func (s *Scanner) keep(r *record, g *job) {
+	g.first = nil // it may hold much, and is not called again
+	aged := slices.ContainsFunc(g.wants, func(w Want) bool { return w.Policy.MinAge > 0 })
+	if s.c.Terse && !aged && !g.broken { // an age changes by itself
+		r.last = g
+	}
+}
+
+func (s *Scanner) keepLast(g *job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keep(s.records[g.key], g)
+}
+
+// repeats takes over the results of an earlier job with the same wants, from the
+// same memory; false: there is none.
+func (g *job) repeats(last *job) bool {
+	if last == nil || len(last.wants) != len(g.wants) || !reflect.DeepEqual(last.wants, g.wants) {
+		return false
+	}
+	g.results = last.results
+	return true
 }
 
 // wait returns when the jobs of this Scan have ended, when Patience is over or

@@ -118,8 +118,20 @@ func (m memory) answered(l registry.Listing, now time.Time, second bool) memory 
 		return m
 	}
 	m.Doubt, m.Good, m.At = nil, l, now
+	m.Good.Tags = compact(l.Tags)
 	m.Facts, m.Looked = stale(m.Facts, l), nil
 	return m
+}
+
+// compact puts tags into one piece of memory: a million small ones cost several
+// times their length.
+func compact(tags []string) []string {
+	all := strings.Join(tags, "")
+	out := make([]string, len(tags))
+	for i, t := range tags {
+		out[i], all = all[:len(t)], all[len(t):]
+	}
+	return out
 }
 
 // doubts reports whether an answer with this many tags needs a second look.

@@ -97,7 +97,7 @@ type Problem struct {
 	Since    time.Time // the first failure
 }
 
-// Report is the outcome of one Scan.
+// Report is the outcome of one Scan. It is not to be written to.
 type Report struct {
 	Results  []Result           // one per want, in their order
 	Listings map[string]Listing // by canonical repository
@@ -120,6 +120,9 @@ type Config struct {
 	Due func(schedule string, last, now time.Time) bool
 	// Patience is how long Scan waits for registries; 0: until all answered.
 	Patience time.Duration
+	// Terse leaves Rejected out of Results: a bot that looks at a million tags
+	// and shows none of them needs neither the memory nor the time.
+	Terse bool
 	// Wake is called when registries that Scan did not wait for have answered:
 	// the next Scan sees it. It must not block. nil: nobody is called.
 	Wake   func()
@@ -151,6 +154,7 @@ type record struct {
 	poked   bool
 	wanted  bool // by the last Scan
 	running *job // nil: nobody asks
+	last    *job // what was chosen from mem last, when it is worth keeping; nil otherwise
 }
 
 // New returns a Scanner with what its folder remembers. It asks nobody.
@@ -260,8 +264,10 @@ func (s *Scanner) look(ctx context.Context, g *job) {
 	}
 	g.mem = r.mem
 	g.list = r.poked || s.due(g)
+	last := r.last
 	s.mu.Unlock()
-	if !g.list && s.choose(ctx, g, false) {
+	if !g.list && (g.repeats(last) || s.choose(ctx, g, false)) {
+		s.keepLast(g)
 		g.finish()
 		return
 	}
@@ -381,8 +387,11 @@ func (s *Scanner) unproved(ref image.Ref, err error) {
 	defer s.mu.Unlock()
 	if r := s.records[ref.Repo.Canonical()]; r != nil {
 		f := r.mem.Facts[ref.Tag]
-		f.Err, f.Fresh = err.Error(), true
-		r.mem = r.mem.with(ref.Tag, f)
+		f.Err, f.Fresh = text(err), true
+		if f.Since.IsZero() {
+			f.Since = r.mem.Asked
+		}
+		r.mem, r.last = r.mem.with(ref.Tag, f), nil
 		s.dirty = true
 	}
 }

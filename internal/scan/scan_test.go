@@ -277,6 +277,39 @@ func TestProveAsksNowAndTheDigestCounts(t *testing.T) {
 	stays(t, w.one(want), "1.0.0")
 }
 
+func TestATerseScannerChoosesAnewOnlyWhenSomethingChanged(t *testing.T) {
+	w := newWorld(t, func(c *scan.Config) { c.Terse = true })
+	w.push("web", "1.0.0", "1.1.0", "2.0.0")
+	want := w.want("web", "1.0.0")
+	for range 3 {
+		r := w.one(want)
+		selects(t, r, "2.0.0")
+		if r.Rejected == nil || len(r.Rejected) != 0 {
+			t.Errorf("rejected %+v", r.Rejected)
+		}
+	}
+	narrow := w.want("web", "1.0.0", func(x *scan.Want) { x.Policy.Semver.Range = "1.x" })
+	selects(t, w.one(narrow), "1.1.0")
+	stays(t, w.one(w.want("web", "1.1.0", func(x *scan.Want) { x.Policy.Semver.Range = "1.x" })), "1.1.0")
+	both := w.scan(want, narrow)
+	selects(t, both.Results[0], "2.0.0")
+	selects(t, both.Results[1], "1.1.0")
+	w.delete("web", "2.0.0")
+	selects(t, w.one(want), "2.0.0") // until it is listed again
+	if err := w.s.Prove(t.Context(), image.Ref{Repo: w.repo("web"), Tag: "2.0.0"}); err == nil {
+		t.Error("a deleted tag was proved")
+	}
+	stuck(t, w.one(want), "2.0.0 is listed but cannot be resolved")
+	w.nextListing()
+	selects(t, w.one(want), "1.1.0")
+	aged := w.want("web", "1.0.0", minAge(time.Hour))
+	stays(t, w.one(aged), "1.0.0")
+	w.later(2 * time.Minute)
+	stays(t, w.one(aged), "1.0.0")
+	w.later(time.Hour)
+	selects(t, w.one(aged), "1.1.0")
+}
+
 func TestAClosedScannerAsksNobody(t *testing.T) {
 	w := newWorld(t, nil)
 	w.push("web", "1.0.0")
