@@ -252,7 +252,7 @@ func network(who string, err error) verdict {
 	err = lastOf(err)
 	var dns *net.DNSError
 	var errno syscall.Errno
-	var alert tls.AlertError
+	var op *net.OpError
 	var record tls.RecordHeaderError
 	var timeout net.Error
 	switch {
@@ -267,9 +267,11 @@ func network(who string, err error) verdict {
 		}
 	case errors.As(err, &record):
 		reason = "it does not speak TLS"
-	case errors.As(err, &alert):
-		reason = alert.Error()
+	case errors.As(err, &op) && op.Op == "remote error":
+		reason = "it ended the TLS handshake (" + oneLine(op.Err) + ")" // of the list in crypto/tls
 		hint = "it may want a client certificate (certFile and keyFile in the registries file)"
+	case strings.Contains(err.Error(), "unsupported protocol version"):
+		reason, hint = "it speaks no TLS of protocol version 1.2 or later", "ask who runs the registry"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		reason = "no answer in time"
 	default:
