@@ -71,7 +71,7 @@ func (o *semverOrder) lane(v *version) string {
 		return ""
 	}
 	switch {
-	case v.word != (o.word != ""):
+	case v.word != cur.word:
 		return o.wrongWord
 	case v.prefix != cur.prefix:
 		return o.wrongPrefix

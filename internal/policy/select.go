@@ -120,14 +120,20 @@ func Accepts(p Policy, tag image.Tag) (ok bool, reason string) {
 }
 
 // Lower reports whether the policy's selector orders candidate below current.
-// Tags that it cannot order are not lower: they are equal to it.
+// Tags that it cannot order are not lower: they are equal to it. That goes for two
+// of which each is lower in the eyes of the other: 1.0-1 is a build when it is the
+// current tag, and a prerelease when 1.0-rc.1 is.
 func Lower(p Policy, candidate, current image.Tag) bool {
 	if candidate == current {
 		return false
 	}
 	p.Lane, p.Exclude = LaneAny, nil
-	s, bad := newChooser(p, current)
-	return bad == nil && s.below(string(candidate))
+	there, bad := newChooser(p, current)
+	if bad != nil || !there.below(string(candidate)) {
+		return false
+	}
+	back, bad := newChooser(p, candidate)
+	return bad == nil && !back.below(string(current))
 }
 
 // isReferrer tells whether a tag is one that signing tools attach to a digest:

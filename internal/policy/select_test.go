@@ -35,7 +35,7 @@ func excluding(texts ...string) func(*Policy) {
 const hex64 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 // checkChoice holds what is true of every choice.
-func checkChoice(t testing.TB, tags []string, c Choice) {
+func checkChoice(t reporter, tags []string, c Choice) {
 	t.Helper()
 	if c.Selected != c.Current && !slices.Contains(tags, string(c.Selected)) {
 		t.Errorf("selected %q, which was not offered", c.Selected)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"towpath.dev/towpath/internal/image"
 )
@@ -95,33 +96,81 @@ func FuzzSelect(f *testing.F) {
 		if exclude != "" {
 			p.Exclude = []Exclude{{exclude}}
 		}
-		tags := strings.Fields(list)
-		got := Select(p, tags, image.Tag(current))
-		checkChoice(t, tags, got)
-		checkCandidates(t, p, tags, got)
-		checkLower(t, p, tags, got)
-		if _, bad := newChooser(p, image.Tag(current)); bad != nil && got.Changed {
-			t.Errorf("a broken policy (%s) selected %q", bad.reason, got.Selected)
-		}
-		if reason, hint := NeverMatches(p, image.Tag(current)); reason != "" && got.Changed || reason != "" && hint == "" {
-			t.Errorf("%q was selected though nothing can be: %s (%s)", got.Selected, reason, hint)
-		}
-		if ok, reason := Accepts(p, got.Selected); got.Changed && p.DigestTag == "" && !ok {
-			t.Errorf("%q is selected and not acceptable: %s", got.Selected, reason)
-		}
-		slices.Reverse(tags)
-		if d := cmp.Diff(got, Select(p, tags, image.Tag(current))); d != "" {
-			t.Errorf("the order of tags matters (-forward +backward):\n%s", d)
-		}
-		if again := Select(p, tags, got.Selected); again.Changed && !p.AllowDowngrade {
-			t.Errorf("the choice is not the end: %q -> %q -> %q", current, got.Selected, again.Selected)
-		}
+		checkSelect(t, p, strings.Fields(list), image.Tag(current))
 	})
+}
+
+// TestSelectOnTagsThatLookAlike draws tags that differ in one thing or another, which
+// random bytes hardly do, and holds the choice to the same as FuzzSelect.
+func TestSelectOnTagsThatLookAlike(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := rapid.SampledFrom([]string{"0", "1", "2", "10", "02", "2024", "1.0", "1.1", "1.0.0", "1.0.1", "1.1.0", "1.0.0.7"})
+		tail := rapid.SampledFrom([]string{
+			"", "", "", "-rc.1", "-rc.2", "-dev", "-SNAPSHOT", "-alpine", "-alpine3.1", "-alpine3.2", "-alpine3.2.0", "-r0", "-r1", "-r01", "-debian-1.1-r1",
+			"-1", "-2", "-02", "-1-alpine", "-1.2", "-20240105", "-20240106", "-1234567", "-7654321", "_1", "_2", "_02", "_1234567", "_amd64", "_k3s1", "_k3s2", "-01-05", "-01-06", "-2-g0a1b2c3",
+		})
+		tag := rapid.Custom(func(t *rapid.T) string {
+			return rapid.SampledFrom([]string{"", "", "", "v", "V", "env-", "env-v"}).Draw(t, "prefix") + number.Draw(t, "number") + tail.Draw(t, "tail")
+		})
+		p := fuzzedPolicy(rapid.Byte().Draw(t, "kind"), "")
+		switch {
+		case p.Semver != nil:
+			p.Semver.Range = rapid.SampledFrom([]string{"*", "1.x", "^1.0", ">=1.0.0-0", ">=1.0.1", "<1.1.0", "1.0.0", "!=1.0.1", ">1.0.0-rc.1 <1.1.0-rc.2", ">2 <1"}).Draw(t, "range")
+		case p.Calver != nil:
+			p.Calver.Layout = rapid.SampledFrom([]string{"YYYY-0M-0D", "YYYY-0M-0D[-N]", "YYYY[-MM[-DD]]", "MAJOR.YY[.MICRO]", "YY.MM"}).Draw(t, "layout")
+		case p.Numerical != nil:
+			p.Numerical.Order = rapid.SampledFrom([]Order{OrderNewest, OrderOldest}).Draw(t, "order")
+		case p.Alphabetical != nil:
+			p.Alphabetical.Order = rapid.SampledFrom([]Order{OrderNewest, OrderOldest}).Draw(t, "order")
+		}
+		p.AllowDowngrade = rapid.Bool().Draw(t, "downgrade")
+		p.Lane = rapid.SampledFrom([]Lane{LaneStrict, LaneAny}).Draw(t, "lane")
+		p.Filter = rapid.SampledFrom([]*Filter{nil, nil, nil, {Pattern: `^env-(.*)$`, Extract: "$1"}, {Pattern: `-`}, {Pattern: `^(?:v|env-)?([0-9.]+)`, Extract: "$1"}}).Draw(t, "filter")
+		if rapid.Bool().Draw(t, "exclude") {
+			p.Exclude = []Exclude{{tag.Draw(t, "excluded")}}
+		}
+		tags := rapid.SliceOfN(tag, 1, 12).Draw(t, "tags")
+		current := rapid.OneOf(tag, rapid.SampledFrom(append([]string{"", "latest"}, tags...))).Draw(t, "current")
+		checkSelect(t, p, tags, image.Tag(current))
+	})
+}
+
+// reporter is a test, or a draw of one.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// checkSelect holds what is true of every choice whatever the policy.
+func checkSelect(t reporter, p Policy, tags []string, current image.Tag) {
+	t.Helper()
+	got := Select(p, tags, current)
+	checkChoice(t, tags, got)
+	checkCandidates(t, p, tags, got)
+	checkLower(t, p, tags, got)
+	if _, bad := newChooser(p, current); bad != nil && got.Changed {
+		t.Errorf("a broken policy (%s) selected %q", bad.reason, got.Selected)
+	}
+	if reason, hint := NeverMatches(p, current); reason != "" && got.Changed || reason != "" && hint == "" {
+		t.Errorf("%q was selected though nothing can be: %s (%s)", got.Selected, reason, hint)
+	}
+	if ok, reason := Accepts(p, got.Selected); got.Changed && p.DigestTag == "" && !ok {
+		t.Errorf("%q is selected and not acceptable: %s", got.Selected, reason)
+	}
+	backward := slices.Clone(tags)
+	slices.Reverse(backward)
+	if d := cmp.Diff(got, Select(p, backward, current)); d != "" {
+		t.Errorf("the order of tags matters (-forward +backward):\n%s", d)
+	}
+	if again := Select(p, tags, got.Selected); again.Changed && !p.AllowDowngrade {
+		t.Errorf("the choice is not the end: %q -> %q -> %q", current, got.Selected, again.Selected)
+	}
 }
 
 // checkCandidates skips one after the other, and asks Select for a choice without
 // the tags that are gone.
-func checkCandidates(t *testing.T, p Policy, tags []string, c Choice) {
+func checkCandidates(t reporter, p Policy, tags []string, c Choice) {
 	t.Helper()
 	if len(c.Candidates) > MaxCandidates || c.Changed != (len(c.Candidates) > 0) {
 		t.Fatalf("changed is %v with %d candidates", c.Changed, len(c.Candidates))
@@ -146,7 +195,7 @@ func checkCandidates(t *testing.T, p Policy, tags []string, c Choice) {
 
 // checkLower holds the choice to Lower, and Lower to an order: never both ways, never
 // of a tag and itself.
-func checkLower(t *testing.T, p Policy, tags []string, c Choice) {
+func checkLower(t reporter, p Policy, tags []string, c Choice) {
 	t.Helper()
 	if p.AllowDowngrade {
 		return
@@ -167,18 +216,18 @@ func checkLower(t *testing.T, p Policy, tags []string, c Choice) {
 // plainVersion is what every reader of semver agrees on.
 var plainVersion = regexp.MustCompile(`^v?(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})(-rc\.[1-9])?$`)
 
-func checkNotLower(t *testing.T, c Choice) {
+func checkNotLower(t reporter, c Choice) {
 	t.Helper()
 	if !plainVersion.MatchString(string(c.Current)) || !plainVersion.MatchString(string(c.Selected)) {
 		return
 	}
 	was, err := semver.NewVersion(string(c.Current))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	is, err := semver.NewVersion(string(c.Selected))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v", err)
 	}
 	if is.LessThan(was) {
 		t.Errorf("%s is lower than the current %s", c.Selected, c.Current)

@@ -19,7 +19,7 @@ type version struct {
 	build  string // build metadata, which semver does not order
 	tail   tail   // suffix and build, looked into by semverOrder
 	word   bool   // the word before the version was that of the current tag
-	like   bool   // the tail has the form of the current tag's
+	like   bool   // everything but the numbers has the form of the current tag's
 }
 
 // maxParts is how many numeric parts a version may have. More than usualParts count

@@ -53,16 +53,19 @@ func (o *semverOrder) read(value string, kept bool) string {
 			return reason
 		}
 	}
+	// Where prereleases are not wanted, the current tag is none, whatever it looks like.
+	unwanted := kept && !o.versions.prereleases && o.versions.plain()
 	if onlyNumbers(v.pre) {
-		if o.builds = kept && !o.versions.prereleases && o.versions.plain() && buildNumbers(v.pre); !o.builds {
+		if o.builds = unwanted && buildNumbers(v.pre); !o.builds {
 			if reason := checkPrerelease(v.pre); reason != "" {
 				return reason
 			}
 		}
 	}
-	if kept && o.strict && variantWord(v.pre) {
+	if unwanted && o.strict && variantWord(v.pre) {
 		o.channel = v.pre
 	}
+	v.word = o.word != ""
 	o.current = &v
 	o.look(&v)
 	v.like = true
@@ -126,7 +129,8 @@ func (o *semverOrder) look(v *version) {
 		o.marker.read(&v.tail, numbers, variant, v.suffix, v.build)
 	}
 	if cur := o.current; cur != nil {
-		v.like = v.tail.form == cur.tail.form && v.tail.build == cur.tail.build
+		v.like = v.tail.form == cur.tail.form && v.tail.build == cur.tail.build &&
+			v.parts == cur.parts && v.prefix == cur.prefix && v.word == cur.word
 	}
 }
 
@@ -159,7 +163,7 @@ func (o *semverOrder) same(v, w *version) bool {
 func (o *semverOrder) prefer(v, w *version) int {
 	if cur := o.current; cur != nil {
 		for _, like := range [...][2]bool{
-			{v.word == (o.word != ""), w.word == (o.word != "")},
+			{v.word == cur.word, w.word == cur.word},
 			{v.prefix == cur.prefix, w.prefix == cur.prefix},
 			{v.parts == cur.parts, w.parts == cur.parts},
 		} {

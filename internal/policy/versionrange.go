@@ -154,7 +154,7 @@ func (r *versionRange) reaches(floor *version, parts int, noYears bool) bool {
 			return true
 		}
 	}
-	return parts != 1 && parts != 2 && r.reachesPrerelease(floor)
+	return r.reachesPrerelease(floor, parts)
 }
 
 // roundUp is the lowest release from n on of so many parts; false: there is none.
@@ -171,15 +171,23 @@ func roundUp(n [3]uint64, parts int) (up [3]uint64, ok bool) {
 	return n, true
 }
 
-// reachesPrerelease tries the prereleases at which a range could begin or end: those
-// written in it, what follows each at once, and the lowest of its release.
-func (r *versionRange) reachesPrerelease(floor *version) bool {
+// reachesPrerelease tries the floor and the prereleases at which a range could begin
+// or end: those written in it, what follows each at once, and the lowest of its
+// release.
+func (r *versionRange) reachesPrerelease(floor *version, parts int) bool {
+	if floor.pre != "" && r.reject(floor) == "" {
+		return true
+	}
 	for _, m := range prereleaseInRange.FindAllStringSubmatch(r.text, -1) {
 		var v version
 		for i := range usualParts {
 			v.number[i], _ = strconv.ParseUint(m[i+1], 10, 64) // a missing part is zero
 		}
 		for _, pre := range []string{m[4], m[4] + ".0", "0"} {
+			n := [3]uint64(v.number[:usualParts])
+			if up, _ := roundUp(n, parts); up != n {
+				continue // it takes more parts to write it
+			}
 			if v.pre = pre; checkPrerelease(pre) == "" && v.compare(floor) >= 0 && r.reject(&v) == "" {
 				return true
 			}
