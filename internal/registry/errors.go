@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"compress/flate"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -219,7 +221,9 @@ func broken(host string, err error) (verdict, bool) {
 		return verdict{ErrBadAnswer, host + " answered something that is not a list of tags", "check that it is an image registry and no login page is in between"}, true
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return verdict{ErrUnavailable, "the answer of " + host + " was cut short", "it is tried again"}, true
-	case httpSays(err, "malformed"):
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, new(flate.CorruptInputError)):
+		return verdict{ErrBadAnswer, host + " answered something that says it is gzip and is not", "ask who runs the registry"}, true
+	case httpSays(err, "malformed"), httpSays(err, "bad Content-Length"):
 		return verdict{ErrBadAnswer, host + " answered something that is not HTTP", "check the registry's name and port"}, true
 	case httpSays(err, "headers exceeded"), httpSays(err, "header list larger"):
 		return verdict{ErrBadAnswer, fmt.Sprintf("the headers of an answer of %s are larger than %d bytes", host, maxHeaderBytes), "ask who runs the registry"}, true
