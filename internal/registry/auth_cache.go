@@ -89,13 +89,6 @@ func (c *cached[T]) look(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// problem is why the last fetch failed; nil when it did not.
-func (c *cached[T]) problem() error {
-	c.turn <- struct{}{}
-	defer func() { <-c.turn }()
-	return c.err
-}
-
 // renew makes the next get look again, because the value was refused. A failure
 // keeps its pause.
 func (c *cached[T]) renew() {

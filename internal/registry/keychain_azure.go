@@ -99,7 +99,7 @@ func azureSays(err error, otherwise string) error {
 	}
 	var failed *azidentity.AuthenticationFailedError
 	if errors.As(err, &failed) && failed.RawResponse != nil {
-		return fmt.Errorf("Entra ID refused with %d %s", failed.RawResponse.StatusCode, http.StatusText(failed.RawResponse.StatusCode))
+		return fmt.Errorf("refused by Entra ID with %d %s", failed.RawResponse.StatusCode, http.StatusText(failed.RawResponse.StatusCode))
 	}
 	return errors.New(otherwise)
 }
