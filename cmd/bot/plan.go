@@ -66,7 +66,9 @@ type choice struct {
 	Selected    string            `json:"selected"`
 	Changed     bool              `json:"changed"`
 	Reason      string            `json:"reason"`
-	Rejected    []policy.Rejected `json:"rejected"`
+	Notes       []string          `json:"notes,omitempty"` // what was passed over, what left the registry
+	Next        time.Time         `json:"next,omitzero"`   // when time alone may change the choice
+	Rejected    []policy.Rejected `json:"rejected"`        // every other tag, with the rule that dropped it
 }
 
 func planCommand(s std) *cobra.Command {
@@ -75,7 +77,7 @@ func planCommand(s std) *cobra.Command {
 	var o output
 	var exitCode, unauthenticated bool
 	cmd := command("plan", "what run --once would do, and what it would not and why",
-		"Looks at the repository, registries, reports and pull requests, decides as the bot would, and\nprints it. Nothing is written.",
+		"Looks at the repository, registries, reports and pull requests, decides as the bot would, and\nprints it; with -o wide every tag and the rule that dropped it, too. Nothing is written.\nRegistries are asked now, whatever schedules say: what the bot remembers of them, such as an\nanswer that it doubts, is not used.",
 		"  towpath plan\n  towpath plan -o json --exit-code", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -159,7 +161,7 @@ func choices(s promote.Situation) []choice {
 		if rejected == nil {
 			rejected = []policy.Rejected{}
 		}
-		out = append(out, choice{c.Env, c.App, c.Policy, string(c.Current), string(c.Selected), c.Wanted, reason, rejected})
+		out = append(out, choice{c.Env, c.App, c.Policy, string(c.Current), string(c.Selected), c.Wanted, reason, c.Notes, c.Next, rejected})
 	}
 	return out
 }
@@ -196,11 +198,22 @@ func printPlan(w io.Writer, v planned, wide bool) {
 	}
 	for _, c := range v.Choices {
 		fmt.Fprintf(w, "choice %s/%s %s: %s: %s\n", c.Environment, c.App, c.Policy, dash(c.Selected), c.Reason)
-		if wide {
-			for _, r := range c.Rejected {
-				fmt.Fprintf(w, "    not %.60q: %s\n", r.Tag, r.Reason)
-			}
-		}
+		printChoice(w, c, wide)
 	}
 	printFindings(w, v.Problems)
+}
+
+// printChoice prints what is known beside the reason, and every tag when asked.
+func printChoice(w io.Writer, c choice, tags bool) {
+	if tags {
+		for _, r := range c.Rejected {
+			fmt.Fprintf(w, "    not %.60q: %s\n", r.Tag, r.Reason)
+		}
+	}
+	for _, n := range c.Notes {
+		fmt.Fprintf(w, "    note: %s\n", n)
+	}
+	if !c.Next.IsZero() {
+		fmt.Fprintf(w, "    looked at next: %s\n", c.Next.UTC().Format(time.RFC3339))
+	}
 }

@@ -56,7 +56,7 @@ func runCommand(s std) *cobra.Command {
 	c.forgeFlag(cmd)
 	r.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&once, "once", false, "do one tick and exit")
+	f.BoolVar(&once, "once", false, "do one tick, in which every registry is asked, and exit")
 	f.DurationVar(&poll, "poll", 30*time.Second, "how often the repository and pull requests are looked at")
 	f.BoolVar(&unauthenticated, "allow-unauthenticated-approvals", false, "count approvals although the local forge cannot prove who gave them")
 	return cmd

@@ -28,7 +28,7 @@ func selectCommand(s std) *cobra.Command {
 	var o output
 	var file, name, current, tags string
 	cmd := command("select --policy FILE --current TAG --tags FILE|-", "which tag a policy chooses, offline",
-		"Chooses among the given tags as the bot would, and gives the rule that dropped every\nother tag. Nothing better: selected is the current tag, changed is false, exit 0.",
+		"Chooses among the given tags as the bot would, and gives the rule that dropped every\nother tag. Nothing better: selected is the current tag, changed is false, exit 0. A policy's\nminAge and platforms are not looked at: they take a registry (towpath why).",
 		"  printf '1.0.0\\n1.1.0\\n2.0.0\\n' | towpath select --policy policies/web.yaml --current 1.0.0 --tags -", cobra.NoArgs,
 		func(*cobra.Command, []string) error {
 			if err := o.check(); err != nil {

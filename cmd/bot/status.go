@@ -21,7 +21,9 @@ type statusView struct {
 	Commit       string      `json:"commit"`
 	At           time.Time   `json:"at"`
 	Environments []envStatus `json:"environments"`
-	Problems     []finding   `json:"problems"`
+	// Scans are the images that the bot could not look at, as it recorded.
+	Scans    []state.ScanProblem `json:"scans"`
+	Problems []finding           `json:"problems"`
 }
 
 type envStatus struct {
@@ -69,7 +71,7 @@ func statusCommand(s std) *cobra.Command {
 	var o output
 	var watch, unauthenticated bool
 	cmd := command("status", "environments and apps: version, health, what is waiting",
-		"Shows what every environment holds in Git, what its clusters report, and what the next\nversion waits for. Asks no registry.",
+		"Shows what every environment holds in Git, what its clusters report, what the next version\nwaits for, and which registries the bot could not read. Asks no registry.",
 		"  towpath status\n  towpath status -o json\n  towpath status --watch", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -113,7 +115,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 func describeStatus(s promote.Situation) statusView {
-	v := statusView{Branch: s.Branch, Commit: s.Commit, At: s.Now, Environments: []envStatus{}, Problems: findings(s.Problems)}
+	v := statusView{Branch: s.Branch, Commit: s.Commit, At: s.Now, Environments: []envStatus{}, Scans: []state.ScanProblem{}, Problems: findings(s.Problems)}
+	v.Scans = append(v.Scans, s.Scans...)
 	plan := promote.Decide(s)
 	for _, pl := range s.Pipelines {
 		for _, env := range pl.Environments {
@@ -212,7 +215,20 @@ func printStatus(w io.Writer, v statusView, wide bool) {
 	}
 	table(w, rows)
 	printClusterProblems(w, v)
+	printScans(w, v.Scans)
 	printFindings(w, v.Problems)
+}
+
+// printScans says which registry fails for which image, since when, and what is
+// kept of it meanwhile.
+func printScans(w io.Writer, scans []state.ScanProblem) {
+	for _, p := range scans {
+		kept := "it never answered before"
+		if !p.KeptAt.IsZero() {
+			kept = fmt.Sprintf("kept %d tags of %s, on which nothing is decided", p.Kept, p.KeptAt.UTC().Format(time.RFC3339))
+		}
+		fmt.Fprintf(w, "registry %s, image %s: %s; %s; since %s\n", p.Registry, p.Image, p.Problem, kept, p.Since.UTC().Format(time.RFC3339))
+	}
 }
 
 // printClusterProblems says, once per cluster, what keeps an agent from its work.

@@ -46,7 +46,7 @@ func whyCommand(s std) *cobra.Command {
 	var o output
 	var unauthenticated bool
 	cmd := command("why IMAGE|APP[@ENV]", "each tag or gate with its reason",
-		"For an image: every tag and the rule that dropped it. For an app: what each environment holds,\nwhat keeps the next version out, and when it is looked at next.",
+		"For an image: every tag and the rule that dropped it. For an app: what each environment holds,\nwhat keeps the next version out, and when it is looked at next. Registries are asked now,\nwhatever schedules say; nothing is written.",
 		"  towpath why web\n  towpath why web@prod\n  towpath why registry.example/shop/web", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -58,6 +58,9 @@ func whyCommand(s std) *cobra.Command {
 			}
 			v := explain(sit, args[0])
 			if len(v.Choices)+len(v.Steps) == 0 {
+				if len(policiesOf(sit, args[0])) > 0 {
+					return fmt.Errorf("%s is chosen nowhere: an app of an environment with update needs a marker of its policy, and that environment must name the policy", args[0])
+				}
 				return usagef("%s is no app, image or policy of this repository; towpath status lists them", args[0])
 			}
 			return o.print(s.out, v, func(w io.Writer) { printWhy(w, v, sit.Now) })
@@ -162,9 +165,7 @@ func printWhy(w io.Writer, v whyView, now time.Time) {
 	}
 	for _, c := range v.Choices {
 		fmt.Fprintf(w, "%s/%s policy %s: %s: %s\n", c.Environment, c.App, c.Policy, dash(c.Selected), c.Reason)
-		for _, r := range c.Rejected {
-			fmt.Fprintf(w, "    not %.60q: %s\n", r.Tag, r.Reason)
-		}
+		printChoice(w, c, true)
 	}
 	for _, l := range v.Lists {
 		fmt.Fprintf(w, "%s listed %d tags", l.Image, l.Tags)

@@ -48,8 +48,9 @@ func (b *Bot) ask(ctx context.Context, s *Situation, cfg policy.Config, st state
 }
 
 // since is p with the time of its first failure as a bot before a restart knew
-// it.
+// it, to the second.
 func since(p state.ScanProblem, recorded []state.ScanProblem) state.ScanProblem {
+	p.Since, p.KeptAt = p.Since.Truncate(time.Second), p.KeptAt.Truncate(time.Second)
 	for _, r := range recorded {
 		if r.Image == p.Image && r.Registry == p.Registry && r.Problem == p.Problem && r.Since.Before(p.Since) {
 			p.Since = r.Since
