@@ -83,8 +83,8 @@ type SemverSpec struct {
 
 // CalverSpec selects the newest date.
 type CalverSpec struct {
-	// How the date is written: YYYY or YY, MM or 0M, DD or 0D and the like, N for a number
-	// behind it; [ ] around what may be missing.
+	// How the date is written. The fields are YYYY YY 0Y MM 0M WW 0W DD 0D MAJOR MINOR
+	// MICRO N; everything else stands for itself; what is in [ ] may be missing.
 	Layout string `json:"layout" jsonschema:"example=YYYY.0M.0D,example=YYYY-0M-0D[-N],example=YY.0M"`
 }
 
@@ -163,7 +163,8 @@ type EnvironmentSpec struct {
 	// approval: a pull request that waits for a person's review as well.
 	Merge string `json:"merge" jsonschema:"enum=push,enum=auto,enum=approval"`
 	// What happens to an open pull request when something newer comes. supersede: it is
-	// replaced; wait: it is left alone until it is merged or closed.
+	// replaced; wait: an approved one is left alone where new tags enter (behind another
+	// environment it could not pass any more, and is replaced).
 	OnNewVersion string `json:"onNewVersion,omitempty" jsonschema:"enum=supersede,enum=wait,default=supersede"`
 	// What must hold before a change goes in.
 	Gates *GatesSpec `json:"gates,omitempty"`
