@@ -48,6 +48,13 @@ func (f *fake) List(ctx context.Context, repo image.Repo, _ registry.Listing) (r
 	return registry.Listing{Tags: slices.Clone(f.tags), Pages: []registry.Page{{Tags: len(f.tags)}}}, nil
 }
 
+// atOnce is how many questions about one repository were under way at a time.
+func (f *fake) atOnce() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most
+}
+
 func (f *fake) Digest(context.Context, image.Ref) (image.Digest, error) {
 	return "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", nil
 }

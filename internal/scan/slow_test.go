@@ -67,8 +67,8 @@ func TestASlowRegistryDelaysNoOther(t *testing.T) {
 		if len(rep.Problems) != 3 || rep.Problems[0].Problem != "it has not answered yet" || rep.Problems[0].Since != began {
 			t.Errorf("problems %+v", rep.Problems)
 		}
-		if n := w.asked.lists.Load(); n != 5 || w.asked.most != 1 {
-			t.Errorf("%d listings, %d of one image at once", n, w.asked.most)
+		if n, most := w.asked.lists.Load(), w.asked.atOnce(); n != 5 || most != 1 {
+			t.Errorf("%d listings, %d of one image at once", n, most)
 		}
 		time.Sleep(time.Minute)
 		if n := w.woken.Load(); n != 1 {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/image"
 )
 
@@ -169,35 +170,83 @@ func cut(s string) string {
 	return s
 }
 
-// loadScans reads sights and problems. What cannot be read is said; its digests
-// count as never seen, which only makes them wait longer.
-func (s *State) loadScans(ctx context.Context, fsys fs.FS) error {
-	files, err := list(fsys, seenDir)
+// seenCache is what was read of seen/ at the last Load.
+type seenCache struct {
+	hash     string // of the directory
+	files    map[string]seenRead
+	seen     Seen
+	problems []string
+}
+
+type seenRead struct {
+	hash    string
+	sights  map[image.Digest]Sight
+	problem string
+}
+
+// load adds sights to s. What cannot be read is said; its digests count as never
+// seen, which only makes them wait longer.
+func (c *seenCache) load(ctx context.Context, snap gitrepo.Snapshot, s *State) error {
+	hash, ok := snap.Hash(seenDir)
+	if !ok || hash != c.hash {
+		if err := c.read(ctx, snap); err != nil {
+			return err
+		}
+		c.hash = hash
+	}
+	s.Seen, s.Problems = c.seen, slices.Clone(c.problems)
+	return nil
+}
+
+func (c *seenCache) read(ctx context.Context, snap gitrepo.Snapshot) error {
+	fsys := snap.FS()
+	entries, err := list(fsys, seenDir)
 	if err != nil {
 		return err
 	}
-	s.Seen = Seen{}
-	for _, f := range files {
+	old := c.files
+	c.hash, c.files, c.seen, c.problems = "", map[string]seenRead{}, Seen{}, nil
+	for _, e := range entries {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if f.IsDir() || !strings.HasSuffix(f.Name(), jsonExt) {
+		if e.IsDir() || !strings.HasSuffix(e.Name(), jsonExt) {
 			continue
 		}
-		name := path.Join(seenDir, f.Name())
-		repo := unescape(strings.TrimSuffix(f.Name(), jsonExt))
-		data, err := fs.ReadFile(fsys, name)
-		if err == nil {
-			s.Seen[repo], err = readSeen(data, repo)
+		name := path.Join(seenDir, e.Name())
+		repo := unescape(strings.TrimSuffix(e.Name(), jsonExt))
+		hash, _ := snap.Hash(name)
+		f := old[name]
+		if f.hash != hash || hash == "" {
+			f = readSeenFile(fsys, name, repo)
+			f.hash = hash
 		}
-		if err != nil {
-			delete(s.Seen, repo)
-			s.Problems = append(s.Problems, unreadable(name, err, "ages of "+repo+" start anew, and the next sight replaces it"))
+		c.files[name] = f
+		if f.problem != "" {
+			c.problems = append(c.problems, f.problem)
+		} else {
+			c.seen[repo] = f.sights
 		}
 	}
+	return nil
+}
+
+func readSeenFile(fsys fs.FS, name, repo string) seenRead {
+	data, err := fs.ReadFile(fsys, name)
+	if err == nil {
+		var sights map[image.Digest]Sight
+		if sights, err = readSeen(data, repo); err == nil {
+			return seenRead{sights: sights}
+		}
+	}
+	return seenRead{problem: unreadable(name, err, "ages of "+repo+" start anew, and the next sight replaces it")}
+}
+
+// loadScans reads the problems.
+func (s *State) loadScans(fsys fs.FS) {
 	data, err := fs.ReadFile(fsys, scansFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &s.Scans)
@@ -207,7 +256,6 @@ func (s *State) loadScans(ctx context.Context, fsys fs.FS) error {
 		s.Problems = append(s.Problems, unreadable(scansFile, err, "the bot's next tick replaces it"))
 	}
 	sortScans(s.Scans)
-	return nil
 }
 
 func unreadable(name string, err error, hint string) string {

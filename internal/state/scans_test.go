@@ -239,6 +239,41 @@ func TestSightsReportsAndProblemsOfManyWritersAllLand(t *testing.T) {
 	}
 }
 
+func TestALoaderSeesWhatChanged(t *testing.T) {
+	url := bare(t)
+	r := open(t, url)
+	l := state.NewLoader(r)
+	check := func(want int, problems int) {
+		t.Helper()
+		if err := r.Fetch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got, err := l.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(load(t, r), got); d != "" || len(got.Seen[web])+len(got.Seen[alpine]) != want || len(got.Problems) != problems {
+			t.Errorf("%d sights, problems %q; (-fresh +loader):\n%s", len(got.Seen[web])+len(got.Seen[alpine]), got.Problems, d)
+		}
+	}
+	check(0, 0)
+	put(t, r, state.Change{Sights: []state.Sight{sight(web, 1, 0)}})
+	check(1, 0)
+	put(t, r, state.Change{Sights: []state.Sight{sight(web, 2, 0), sight(alpine, 1, 0)}, Scans: &[]state.ScanProblem{problem("a")}})
+	check(3, 0)
+	if err := state.PutReport(t.Context(), r, report("dev", "dev")); err != nil {
+		t.Fatal(err)
+	}
+	check(3, 0)
+	write(t, r, map[string][]byte{"seen/ghcr.io%2Fshop%2Fweb.json": []byte("{broken")})
+	check(0, 1)
+	check(0, 1)
+	put(t, r, state.Change{Sights: []state.Sight{sight(web, 1, 0)}})
+	check(1, 0)
+	git(t, url, "update-ref", "-d", state.Ref)
+	check(0, 0)
+}
+
 func TestPutGivesUpAfterTenLostRaces(t *testing.T) {
 	l := &loser{Repo: open(t, bare(t))}
 	err := state.Put(t.Context(), l, state.Change{Sights: []state.Sight{sight(web, 1, 0)}})

@@ -38,35 +38,55 @@ type Git interface {
 	Push(ctx context.Context, updates ...gitrepo.Update) error
 }
 
+// Loader loads the state again and again, and reads only what changed since. It
+// is not safe for concurrent use.
+type Loader struct {
+	g    Git
+	seen seenCache
+}
+
+// NewLoader returns a Loader that has read nothing.
+func NewLoader(g Git) *Loader { return &Loader{g: g} }
+
+// Load is NewLoader(g).Load(ctx).
+func Load(ctx context.Context, g Git) (State, error) { return NewLoader(g).Load(ctx) }
+
 // Load reads the state as of the last Fetch. Without the ref it is empty. A
 // report file that cannot be read becomes a Report with only its Problem, any
 // other such file a line of Problems, so that one broken file never hides the
-// others. Reports are sorted by Env, then Cluster.
-func Load(ctx context.Context, g Git) (State, error) {
-	commit, fsys, err := read(g)
+// others. Reports are sorted by Env, then Cluster. The State is not to be
+// written to.
+func (l *Loader) Load(ctx context.Context) (State, error) {
+	s, err := l.load(ctx)
 	if err != nil {
 		return State{}, fmt.Errorf("load %s: %w", Ref, err)
 	}
-	s := State{Commit: commit}
-	if commit == "" {
-		return s, nil
+	return s, nil
+}
+
+func (l *Loader) load(ctx context.Context) (State, error) {
+	commit, snap, err := read(l.g)
+	if err != nil || commit == "" {
+		return State{}, err
 	}
+	s, fsys := State{Commit: commit}, snap.FS()
 	files, err := reportFiles(fsys)
 	if err != nil {
-		return State{}, fmt.Errorf("load %s: %w", Ref, err)
+		return State{}, err
 	}
 	for _, name := range files {
 		if ctx.Err() != nil {
-			return State{}, fmt.Errorf("load %s: %w", Ref, context.Cause(ctx))
+			return State{}, context.Cause(ctx)
 		}
 		s.Reports = append(s.Reports, readReport(fsys, name))
 	}
 	slices.SortFunc(s.Reports, func(a, b Report) int {
 		return cmp.Or(strings.Compare(a.Env, b.Env), strings.Compare(a.Cluster, b.Cluster))
 	})
-	if err := s.loadScans(ctx, fsys); err != nil {
-		return State{}, fmt.Errorf("load %s: %w", Ref, err)
+	if err := l.seen.load(ctx, snap, &s); err != nil {
+		return State{}, err
 	}
+	s.loadScans(fsys)
 	return s, nil
 }
 
@@ -129,9 +149,13 @@ func write(ctx context.Context, g Git, what string, at time.Time, edits []edit) 
 }
 
 func put(ctx context.Context, g Git, c gitrepo.Change, edits []edit) error {
-	old, fsys, err := read(g)
+	old, snap, err := read(g)
 	if err != nil {
 		return err
+	}
+	var fsys fs.FS
+	if old != "" {
+		fsys = snap.FS()
 	}
 	c.Files = map[string][]byte{}
 	for _, e := range edits {
@@ -202,21 +226,15 @@ func holds(dir string, files map[string][]byte) bool {
 	return false
 }
 
-// read returns the state's commit and tree; "" and nil when there is no state yet.
-func read(g Git) (string, fs.FS, error) {
+// read returns the state's commit and tree; "" when there is no state yet.
+func read(g Git) (string, gitrepo.Snapshot, error) {
 	refs, err := g.Refs(Ref)
-	if err != nil {
-		return "", nil, err
-	}
 	commit, ok := refs[Ref]
-	if !ok {
-		return "", nil, nil
+	if err != nil || !ok {
+		return "", gitrepo.Snapshot{}, err
 	}
 	snap, err := g.Snapshot(commit)
-	if err != nil {
-		return "", nil, err
-	}
-	return commit, snap.FS(), nil
+	return commit, snap, err
 }
 
 // reportFiles lists reports/<env>/<cluster>.json.
