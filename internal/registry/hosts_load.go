@@ -153,10 +153,13 @@ func (l *loader) item(n *yaml.Node, lines map[string]int) {
 	}
 	h = h.in(filepath.Dir(l.path))
 	name := h.Host
+	if name == "" {
+		name = "a registry"
+	}
 	for _, p := range h.problems() {
 		l.problem(n.Line, "%.100s: %s", name, p)
 	}
-	key := normalHost(name)
+	key := normalHost(h.Host)
 	if first, twice := lines[key]; twice {
 		l.problem(n.Line, "%.100s: it is named on line %d already", name, first)
 	}
@@ -178,9 +181,22 @@ func decodeHost(n *yaml.Node) (Host, error) {
 	err = json.Unmarshal(data, &h)
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
-		return Host{}, fmt.Errorf("%s is a %s; want a %s", kind.Field, kind.Value, kind.Type.Kind())
+		return Host{}, fmt.Errorf("%s is a %s; want %s", kind.Field, kind.Value, wanted(kind.Type.Kind()))
 	}
 	return h, err
+}
+
+// wanted is what a person calls a type.
+func wanted(k reflect.Kind) string {
+	switch k {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Struct:
+		return "a mapping"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "a " + k.String()
 }
 
 // in makes relative paths those of files in dir.
