@@ -23,6 +23,8 @@ const (
 	maxSights      = 200  // of one repository
 	maxScans       = 1000 // problems
 	maxProblemText = 1000 // bytes of one
+
+	maxYear = 9999 // that JSON can hold; in UTC, a time may be beyond
 )
 
 // Change is what one Put writes.
@@ -135,8 +137,9 @@ func readSeen(data []byte, repo string) (map[image.Digest]Sight, error) {
 	}
 	out := make(map[image.Digest]Sight, len(f.Seen))
 	for _, e := range f.Seen {
-		if _, err := image.ParseDigest(string(e.Digest)); err == nil && !e.First.IsZero() {
-			out[e.Digest] = Sight{Repo: repo, Digest: e.Digest, Tag: e.Tag, First: e.First}
+		first := e.First.UTC()
+		if _, err := image.ParseDigest(string(e.Digest)); err == nil && !first.IsZero() && first.Year() <= maxYear {
+			out[e.Digest] = Sight{Repo: repo, Digest: e.Digest, Tag: e.Tag, First: first}
 		}
 	}
 	return out, nil
