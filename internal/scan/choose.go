@@ -77,7 +77,8 @@ func (c *chooser) choose(ctx context.Context, w Want) (Result, error) {
 			return res, err
 		}
 	}
-	return res, c.pinned(ctx, w, &res, gone)
+	err := c.pinned(ctx, w, &res, gone)
+	return res, err
 }
 
 // walk goes through the candidates, best first, to the first that has the
