@@ -126,7 +126,7 @@ func (o *semverOrder) look(v *version) {
 		} else if o.channel != "" && v.pre == o.channel {
 			variant, v.pre = v.pre, ""
 		}
-		o.marker.read(&v.tail, numbers, variant, v.suffix, v.build)
+		o.marker.read(v, numbers, variant)
 	}
 	if cur := o.current; cur != nil {
 		v.like = v.tail.form == cur.tail.form && v.tail.build == cur.tail.build &&

@@ -94,9 +94,11 @@ func (m *marker) form() string {
 	return s
 }
 
-// read fills t. numbers are bare ones behind the version that count, parted by dots
-// and dashes: 99, 20240105, 2024-01-05; variant is a word that stays the same.
-func (m *marker) read(t *tail, numbers, variant, suffix, build string) {
+// read fills the tail of a version from its suffix and build. numbers are bare ones
+// behind the version that count, parted by dots and dashes: 99, 20240105, 2024-01-05;
+// variant is a word that stays the same.
+func (m *marker) read(v *version, numbers, variant string) {
+	t, suffix, build := &v.tail, v.suffix, v.build
 	if numbers != "" {
 		m.text = append(m.text, '-')
 		m.hash(t, numbers, "", 0)
