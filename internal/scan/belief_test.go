@@ -178,6 +178,22 @@ func TestTheSecondLookComesSoonButNotAtOnce(t *testing.T) {
 	}
 }
 
+func TestWithoutSchedulesTheSecondLookComesAMinuteLater(t *testing.T) {
+	w := newWorld(t, func(c *scan.Config) { c.Due = nil })
+	w.push("web", "1.0.0", "1.1.0")
+	want := w.want("web", "1.0.0")
+	selects(t, w.one(want), "1.1.0")
+	w.shrunk(0)
+	for range 3 { // a tick that starts again after a lost race, a person who runs it twice
+		stuck(t, w.one(want), "second look")
+		w.later(15 * time.Second)
+	}
+	w.later(time.Minute)
+	r := w.one(want)
+	stays(t, r, "1.0.0")
+	has(t, r.Reason, "listed no tags")
+}
+
 func TestARegistryIsLeftAloneAsItAskedAlsoAfterARestart(t *testing.T) {
 	var asked atomic.Int64
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

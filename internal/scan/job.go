@@ -204,8 +204,11 @@ func (s *Scanner) secondLook(g *job) bool {
 	if d == nil {
 		return false
 	}
-	if g.now.Sub(d.At) >= secondLook || s.c.Due == nil {
+	if g.now.Sub(d.At) >= secondLook {
 		return true
+	}
+	if s.c.Due == nil { // two Scans may be an instant apart
+		return false
 	}
 	for _, w := range g.wants {
 		if s.c.Due(w.Policy.Schedule, d.At, g.now) {
