@@ -140,7 +140,8 @@ func (b *Bot) prune(envs map[string]EnvState, snap gitrepo.Snapshot) {
 }
 
 // markerProblems turns markers that cannot work, or that name no policy, into
-// problems, and policies that no marker names into warnings.
+// problems, and policies that no marker names, or that can choose nothing, into
+// warnings.
 func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem {
 	var out []policy.Problem
 	used := map[string]bool{}
@@ -169,6 +170,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 				Hint:   fmt.Sprintf("put \"# towpath: %s\" behind an image in an environment's directory", p.Name)})
 		}
 	}
+	out = append(out, neverProblems(cfg, envs)...)
 	sortProblems(out)
 	return out
 }

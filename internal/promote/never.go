@@ -1,0 +1,78 @@
+package promote
+
+import (
+	"fmt"
+	"slices"
+
+	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
+)
+
+// neverProblems warns of policies that can choose nothing whatever is pushed: at
+// all, or from what a marker holds where tags enter; and of current tags that
+// their policy cannot order.
+func neverProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem {
+	var out []policy.Problem
+	for _, p := range cfg.Policies {
+		if reason, hint := policy.NeverMatches(p, ""); reason != "" {
+			out = append(out, policy.Problem{Path: p.Source.Path, Line: p.Source.Line, Object: "ImagePolicy/" + p.Name, Warning: true,
+				Reason: "the policy can never choose a tag: " + reason, Hint: hint})
+		}
+	}
+	for _, e := range envs {
+		for _, a := range e.Apps {
+			for name, ref := range a.Values {
+				if p, ok := cfg.Policy(name); ok && ref.Tag != "" && p.DigestTag == "" {
+					out = append(out, stuck(e.Env, a, p, ref.Tag)...)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// stuck warns of one current tag.
+func stuck(env policy.Environment, a AppState, p policy.Policy, tag image.Tag) []policy.Problem {
+	i := slices.IndexFunc(a.Markers, func(m patch.Marker) bool {
+		return m.Policy == p.Name && (m.Part == patch.PartRef || m.Part == patch.PartTag)
+	})
+	if i < 0 {
+		return nil
+	}
+	m := a.Markers[i]
+	w := policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Warning: true}
+	if reason, _ := policy.NeverMatches(p, ""); reason != "" {
+		return nil // said at the policy
+	}
+	if env.Update.Has(p.Name) {
+		if reason, hint := policy.NeverMatches(p, tag); reason != "" {
+			w.Reason, w.Hint = fmt.Sprintf("policy %q can never choose a tag in place of %s: %s", p.Name, tag, reason), hint
+			return []policy.Problem{w}
+		}
+	}
+	if reason := unordered(p, tag); reason != "" {
+		w.Reason = fmt.Sprintf("policy %q cannot order the current tag %s (%s), so it cannot tell what is lower and takes whatever it accepts", p.Name, tag, reason)
+		w.Hint = "write a tag that the policy accepts into the file, or correct the policy"
+		return []policy.Problem{w}
+	}
+	return nil
+}
+
+// unordered says why a policy's selector cannot read a tag, whatever its range
+// and exclusions; "": it can.
+func unordered(p policy.Policy, tag image.Tag) string {
+	p.Exclude, p.Lane = nil, policy.LaneAny
+	if p.Semver != nil {
+		p.Semver = &policy.Semver{Range: ">=0-0", Prereleases: true}
+	}
+	ok, reason := policy.Accepts(p, tag)
+	if !ok && p.Filter != nil { // a tag that the filter does not keep is read as it is
+		p.Filter = nil
+		ok, _ = policy.Accepts(p, tag)
+	}
+	if ok {
+		return ""
+	}
+	return reason
+}
