@@ -46,14 +46,15 @@ type keychains struct {
 	cloud   bool              // the login of clouds is among them
 	now     func() time.Time
 
-	mu   sync.Mutex
-	last map[string]resolved // by Repo.Canonical
+	mu       sync.Mutex
+	last     map[string]resolved // by Repo.Canonical
+	versions int                 // that were given out
 }
 
 // resolved is what was last found for one image.
 type resolved struct {
 	auth    *authn.AuthConfig
-	version int // grows whenever auth becomes another
+	version int // another whenever auth is
 	from    string
 	why     []string // of the sources that had nothing
 	renew   []func()
@@ -124,7 +125,11 @@ func (k *keychains) resolve(ctx context.Context, repo image.Repo) (resolved, err
 	old, known := k.last[repo.Canonical()]
 	r.version = old.version
 	if !known || !sameAuth(old.auth, r.auth) {
-		r.version++
+		k.versions++
+		r.version = k.versions
+	}
+	if !known && len(k.last) >= maxSessions {
+		clear(k.last) // their versions never come again
 	}
 	k.last[repo.Canonical()] = r
 	return r, nil

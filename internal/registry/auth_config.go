@@ -122,6 +122,9 @@ func (c credentials) entry(image string) (key string, auth *authn.AuthConfig, er
 	if err := json.Unmarshal(*c.auths[key], auth); err != nil {
 		return key, nil, fmt.Errorf("the entry %q is broken", key)
 	}
+	if strings.ContainsFunc(auth.RegistryToken, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return key, nil, fmt.Errorf("the entry %q is broken", key)
+	}
 	if auth.IdentityToken == "" && auth.RegistryToken == "" && auth.Auth == "" && auth.Username == "" {
 		return "", nil, nil // a mail address alone, or what docker adds beside a helper
 	}
@@ -233,6 +236,9 @@ func (d *dockerConfig) answer(call helperCall) *cached[*authn.AuthConfig] {
 	defer d.mu.Unlock()
 	a := d.answers[call]
 	if a == nil {
+		if len(d.answers) >= maxHosts {
+			clear(d.answers)
+		}
 		a = newCached(cached[*authn.AuthConfig]{
 			fetch: func(ctx context.Context) (*authn.AuthConfig, time.Time, error) {
 				auth, err := call.run(ctx)

@@ -197,6 +197,7 @@ func TestNamedCredentialsThatCannotBeHad(t *testing.T) {
 		"config too large": {Config{DockerConfig: file(t, strings.Repeat(" ", maxDockerConfig+1))}, "larger than"},
 		"config a folder":  {Config{DockerConfig: t.TempDir()}, "is a directory"},
 		"entry broken":     {Config{DockerConfig: file(t, `{"auths":{"ghcr.io":{"auth":"canary"}}}`)}, `the entry "ghcr.io" is broken`},
+		"a bad token":      {Config{DockerConfig: file(t, `{"auths":{"ghcr.io":{"registrytoken":"canary\r\nX: y"}}}`)}, `the entry "ghcr.io" is broken`},
 		"token missing":    {Config{Hosts: []Host{{Host: "ghcr.io", Auth: &Auth{TokenFile: missing}}}}, "the registry's auth cannot be read: " + missing},
 		"token empty":      {Config{Hosts: []Host{{Host: "ghcr.io", Auth: &Auth{TokenFile: file(t, "\n")}}}}, "it is empty"},
 		"token too large":  {Config{Hosts: []Host{{Host: "ghcr.io", Auth: &Auth{TokenFile: file(t, strings.Repeat("canary", 20_000))}}}}, "larger than"},

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -42,7 +44,7 @@ type clouds struct {
 
 func newClouds(now func() time.Time) *clouds {
 	return cloudsOver(&http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
+		Proxy:                  cloudProxy,
 		DisableKeepAlives:      true, // a token an hour
 		TLSHandshakeTimeout:    cloudTimeout,
 		MaxResponseHeaderBytes: maxCloudHeaders,
@@ -143,6 +145,9 @@ func (c *clouds) token(provider, host string, pause time.Duration) *cached[*auth
 	defer c.mu.Unlock()
 	t := c.tokens[key]
 	if t == nil {
+		if len(c.tokens) >= maxHosts {
+			clear(c.tokens)
+		}
 		login := c.byName[provider]
 		t = newCached(cached[*authn.AuthConfig]{
 			fetch: func(ctx context.Context) (*authn.AuthConfig, time.Time, error) { return login(ctx, host) },
@@ -151,6 +156,23 @@ func (c *clouds) token(provider, host string, pause time.Duration) *cached[*auth
 		c.tokens[key] = t
 	}
 	return t
+}
+
+// cloudProxy is the proxy of the environment, but for metadata servers: they are
+// on this very machine's link, and what they hand out is for nobody else.
+func cloudProxy(req *http.Request) (*url.URL, error) {
+	if isMetadata(req.URL.Hostname()) {
+		return nil, nil
+	}
+	return http.ProxyFromEnvironment(req)
+}
+
+func isMetadata(host string) bool {
+	if host == googleMetadata {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && (addr.IsLinkLocalUnicast() || amazonsOwn.Contains(addr))
 }
 
 // cloudWire bounds the answers that the vendors' libraries read.
@@ -181,5 +203,8 @@ func vendorSays(err error, otherwise string) error {
 	}
 	return errors.New(otherwise)
 }
+
+// amazonsOwn holds what Amazon's metadata servers have besides 169.254.0.0/16.
+var amazonsOwn = netip.MustParsePrefix("fd00:ec2::/32")
 
 var codeGrammar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)

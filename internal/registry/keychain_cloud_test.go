@@ -1,13 +1,16 @@
 package registry
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -388,5 +391,62 @@ func TestNoCloudIsAskedUnlessAllowed(t *testing.T) {
 	}
 	if got := k.remedy(web); !strings.Contains(got, "allow cloud credentials (github)") {
 		t.Errorf("the remedy does not offer it: %s", got)
+	}
+}
+
+func TestMetadataServersAreNotAskedThroughAProxy(t *testing.T) {
+	for host, want := range map[string]bool{
+		"169.254.169.254": true, "169.254.170.2": true, "169.254.170.23": true, "fd00:ec2::254": true, "fd00:ec2::23": true, "fe80::1": true,
+		"metadata.google.internal": true, "oauth2.googleapis.com": false, "10.0.0.1": false, "fd00::1": false, "x.azurecr.io": false, "": false,
+	} {
+		if got := isMetadata(host); got != want {
+			t.Errorf("%q: %t", host, got)
+		}
+	}
+}
+
+func TestACloudThatHangsIsLeftWhenTheCallEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		host string
+		env  map[string]string
+	}{
+		"ecr":             {"123456789012.dkr.ecr.eu-central-1.amazonaws.com", map[string]string{"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}},
+		"ecr metadata":    {"public.ecr.aws", map[string]string{"AWS_EC2_METADATA_DISABLED": "false"}},
+		"google":          {"gcr.io", nil},
+		"azure":           {"x.azurecr.io", map[string]string{"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s"}},
+		"azure metadata":  {"x.azurecr.io", nil},
+		"azure federated": {"x.azurecr.io", map[string]string{"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_FEDERATED_TOKEN_FILE": "token"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noIdentity(t)
+			for k, v := range test.env {
+				if strings.HasSuffix(k, "_FILE") {
+					v = filepath.Join(t.TempDir(), v)
+					if err := os.WriteFile(v, []byte("canary"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				t.Setenv(k, v)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			left := make(chan struct{})
+			f := fakeCloud(t, func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body) // before that the server does not see that nobody listens
+				cancel()
+				select {
+				case <-left:
+				case <-r.Context().Done():
+				}
+			})
+			l, err := cloudsOver(f, time.Now).automatic(ctx, repoOf(t, test.host+"/web"))
+			close(left) // Amazon's library waits for its metadata server in the background
+			if !errors.Is(err, context.Canceled) || l.auth != nil {
+				t.Errorf("%q, %v", l.why, err)
+			}
+			if len(f.requests()) == 0 {
+				t.Error("nobody was asked")
+			}
+		})
 	}
 }
