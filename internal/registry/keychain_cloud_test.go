@@ -431,11 +431,12 @@ func TestACloudThatHangsIsLeftWhenTheCallEnds(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			left := make(chan struct{})
-			f := fakeCloud(t, func(_ http.ResponseWriter, r *http.Request) {
+			f := fakeCloud(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body) // before that the server does not see that nobody listens
 				cancel()
 				select {
 				case <-left:
+					w.WriteHeader(http.StatusForbidden)
 				case <-r.Context().Done():
 				}
 			})
