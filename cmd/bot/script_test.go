@@ -19,6 +19,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"push":             scriptPush,
 		"private-registry": scriptPrivate,
 		"push-private":     scriptPushPrivate,
+		"spoil":            scriptSpoil,
 		"expand":           scriptExpand,
 		"green":            scriptGreen,
 	}

@@ -51,10 +51,11 @@ type Request struct {
 
 // Proxy is a running proxy. Its methods may be called while requests are on their way.
 type Proxy struct {
-	server  *httptest.Server
-	backend *httputil.ReverseProxy
-	dropped atomic.Int64
-	drop    atomic.Bool
+	server    *httptest.Server
+	transport *http.Transport
+	backend   *httputil.ReverseProxy
+	dropped   atomic.Int64
+	drop      atomic.Bool
 
 	mu       sync.Mutex
 	rules    []*Rule
@@ -64,8 +65,15 @@ type Proxy struct {
 // Start runs a proxy until the test ends. Without rules it passes everything on as it is.
 func Start(t testing.TB, o Options) *Proxy {
 	t.Helper()
+	p := Run(o)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// Run is Start for who has no test: the proxy runs until Close.
+func Run(o Options) *Proxy {
 	p := &Proxy{}
-	transport := &http.Transport{
+	p.transport = &http.Transport{
 		DisableCompression: true, // what the client asked for is what it gets
 		TLSClientConfig:    &tls.Config{RootCAs: o.RootCAs},
 	}
@@ -75,7 +83,7 @@ func Start(t testing.TB, o Options) *Proxy {
 	}
 	quiet := log.New(io.Discard, "", 0)
 	p.backend = &httputil.ReverseProxy{
-		Transport: transport,
+		Transport: p.transport,
 		ErrorLog:  quiet,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
@@ -93,12 +101,14 @@ func Start(t testing.TB, o Options) *Proxy {
 	} else {
 		p.server.Start()
 	}
-	t.Cleanup(func() {
-		p.server.CloseClientConnections() // ends the contexts of faults that wait
-		p.server.Close()
-		transport.CloseIdleConnections()
-	})
 	return p
+}
+
+// Close ends the proxy and its connections.
+func (p *Proxy) Close() {
+	p.server.CloseClientConnections() // ends the contexts of faults that wait
+	p.server.Close()
+	p.transport.CloseIdleConnections()
 }
 
 // Host returns the proxy's host:port.
