@@ -145,8 +145,9 @@ func (m *marker) mark(t *tail, s string, build bool) {
 	}
 }
 
-// token marks the numbers of one token: all behind a word for revisions, all but the
-// first behind a base system. Bare numbers count in build metadata.
+// token marks the numbers of one token: a single one behind a word for revisions
+// (r36.2.0 is the name of a system), all but the first behind a base system. Bare
+// numbers count in build metadata.
 func (m *marker) token(t *tail, token, before string, build bool) {
 	at := trailingNumbers(token)
 	word := strings.TrimSuffix(token[:at], ".")
@@ -155,7 +156,7 @@ func (m *marker) token(t *tail, token, before string, build bool) {
 	}
 	switch {
 	case at == len(token):
-	case revisionWord(word):
+	case revisionWord(word) && allDigits(token[at:]):
 		m.text = append(m.text, token[:at]...)
 		m.hash(t, token[at:], "", 0)
 		return
