@@ -436,7 +436,7 @@ func TestACloudThatHangsIsLeftWhenTheCallEnds(t *testing.T) {
 				cancel()
 				select {
 				case <-left:
-					w.WriteHeader(http.StatusForbidden)
+					w.WriteHeader(http.StatusBadRequest)
 				case <-r.Context().Done():
 				}
 			})
