@@ -96,13 +96,6 @@ func (w *world) shrunk(n int) {
 
 func TestAListingMuchSmallerThanTheLastNeedsASecondLook(t *testing.T) {
 	const all = 40
-	tags := func(n int) []string {
-		out := make([]string, n)
-		for i := range out {
-			out[i] = fmt.Sprintf("1.%d.0", i)
-		}
-		return out
-	}
 	for _, tc := range []struct {
 		name  string
 		first int   // tags of the good answer
@@ -120,7 +113,8 @@ func TestAListingMuchSmallerThanTheLastNeedsASecondLook(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			w.push("web", tags(max(tc.first, slices.Max(tc.then)))...)
+			w.tagAll("web", max(tc.first, slices.Max(tc.then)))
+			w.reg.Reset()
 			w.shrunk(tc.first)
 			want := w.want("web", "1.0.0")
 			w.scan(want)

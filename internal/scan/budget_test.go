@@ -11,7 +11,7 @@ import (
 // TestTheWireBudget: one listing per repository and tick, one ping per host, one
 // token per repository; no body twice; nothing after a restart.
 func TestTheWireBudget(t *testing.T) {
-	const repos, tags, policies = 50, 200, 3
+	const repos, tags, policies = 50, 100, 3
 	w := newWorldAt(t, ociregistry.Config{ETags: true, Tokens: true}, nil)
 	var wants []scan.Want
 	for i := range repos {
