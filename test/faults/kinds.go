@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
@@ -128,34 +129,47 @@ func Link(target func(r *http.Request) string) Fault {
 	})
 }
 
+// The list of one tag, without the tag.
+const beforeTag, afterTag = `{"tags":["`, `"]}`
+
 // BigTag answers with a list of one tag of this many bytes, without saying how long it is.
 func BigTag(size int) Fault {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		w.Header().Set("Content-Type", "application/json")
-		bigTag(w, r, size)
+		text := bytes.Repeat([]byte("a"), chunk)
+		_, _ = io.WriteString(w, beforeTag)
+		for left := size; left > 0; left -= chunk {
+			if _, err := w.Write(text[:min(left, chunk)]); err != nil || r.Context().Err() != nil {
+				return
+			}
+		}
+		_, _ = io.WriteString(w, afterTag)
 	}
 }
 
-// GzipBomb is BigTag compressed, asked for or not.
+// GzipBomb is BigTag compressed, asked for or not, in whole chunks of 64 KiB.
 func GzipBomb(size int) Fault {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Encoding", "gzip")
-		z := gzip.NewWriter(w)
-		bigTag(z, r, size)
-		_ = z.Close()
+		// Members of one gzip file may follow each other, so one is enough work.
+		text := zipped(strings.Repeat("a", chunk))
+		_, _ = w.Write(zipped(beforeTag))
+		for left := size; left > 0; left -= chunk {
+			if _, err := w.Write(text); err != nil || r.Context().Err() != nil {
+				return
+			}
+		}
+		_, _ = w.Write(zipped(afterTag))
 	}
 }
 
-func bigTag(w io.Writer, r *http.Request, size int) {
-	text := strings.Repeat("a", chunk)
-	_, _ = io.WriteString(w, `{"tags":["`)
-	for left := size; left > 0; left -= chunk {
-		if _, err := io.WriteString(w, text[:min(left, chunk)]); err != nil || r.Context().Err() != nil {
-			return
-		}
-	}
-	_, _ = io.WriteString(w, `"]}`)
+func zipped(text string) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, text) // a Buffer takes all
+	_ = z.Close()
+	return b.Bytes()
 }
 
 // SlowLoris sends one byte of the backend's answer after each pause, so that the connection never is
