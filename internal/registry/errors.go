@@ -103,8 +103,8 @@ func (k call) judge(err error) verdict {
 		return verdict{ErrUnavailable, who + " leads to an address that is not asked: " + refused.Error(), refused.hint(nameOf(err, host))}
 	case errors.As(err, &proxy):
 		return verdict{ErrUnavailable, host + ": " + proxy.Error(), "check its proxy in the registries file, or HTTPS_PROXY and NO_PROXY"}
-	case errors.Is(err, errFiles):
-		return verdict{ErrUnavailable, host + ": " + oneLine(err), "correct them in the registries file"}
+	case errors.Is(err, errSettings):
+		return verdict{ErrUnavailable, nameOf(err, host) + ": " + oneLine(lastOf(err)), "correct them in the registries file or the environment"}
 	}
 	if s, ok := asStatus(err); ok {
 		return k.status(s)

@@ -14,7 +14,10 @@ func FuzzLinkHeader(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	const here = "https://ghcr.io/v2/x/tags/list?n=1000"
+	here, err := url.Parse("https://ghcr.io/v2/x/tags/list?n=1000")
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, link string) {
 		target, err := nextLink(http.Header{"Link": {link}})
 		if err != nil || target == "" {
@@ -23,7 +26,7 @@ func FuzzLinkHeader(f *testing.F) {
 		if !strings.Contains(link, target) {
 			t.Fatalf("%q is not in %q", target, link)
 		}
-		next, err := call{}.continues(here, target)
+		next, err := continues(here, target)
 		if err != nil {
 			return
 		}

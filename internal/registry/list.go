@@ -74,8 +74,8 @@ func (c *Client) Tags(ctx context.Context, repo image.Repo) ([]string, error) {
 // may be anything.
 func (l Listing) whole() bool {
 	n := 0
-	for _, p := range l.Pages {
-		if p.Tags < 0 || p.Tags > len(l.Tags)-n {
+	for i, p := range l.Pages {
+		if p.Tags < 0 || p.Tags > len(l.Tags)-n || (p.Next == "") != (i == len(l.Pages)-1) {
 			return false
 		}
 		n += p.Tags
@@ -100,7 +100,7 @@ type answer struct {
 	tags      []string
 	etag      string
 	next      string // "" at the end
-	unchanged bool   // 304: nothing of the above
+	unchanged bool   // 304: tags and etag are those of last time
 }
 
 // list follows the pages from the first to the last.
@@ -127,9 +127,6 @@ func (k call) list(last Listing) (Listing, error) {
 		}
 		if a.unchanged {
 			a.tags, a.etag = last.Tags[at:at+known.Tags], known.ETag
-			if a.next, err = k.continues(next, known.Next); err != nil {
-				return Listing{}, err
-			}
 		} else {
 			got.Unchanged = false
 		}
@@ -154,7 +151,7 @@ func (k call) list(last Listing) (Listing, error) {
 
 // page asks for one page. known is what it was last time; nil: nothing.
 func (k call) page(target string, known *Page) (answer, error) {
-	header := http.Header{"Accept": {"application/json"}}
+	header := http.Header{}
 	if known != nil && known.ETag != "" {
 		header.Set("If-None-Match", known.ETag)
 	}
@@ -165,7 +162,8 @@ func (k call) page(target string, known *Page) (answer, error) {
 	defer resp.Body.Close()
 	switch {
 	case resp.StatusCode == http.StatusNotModified && header.Get("If-None-Match") != "":
-		return answer{unchanged: true}, nil
+		next, err := continues(resp.Request.URL, known.Next)
+		return answer{unchanged: true, next: next}, err
 	case resp.StatusCode != http.StatusOK:
 		return answer{}, statusOf(resp)
 	}
@@ -180,7 +178,7 @@ func (k call) page(target string, known *Page) (answer, error) {
 	if link == "" {
 		link = next
 	}
-	if link, err = k.continues(fromJFrog(resp, target, link)); err != nil {
+	if link, err = continues(resp.Request.URL, fromJFrog(resp, link)); err != nil {
 		return answer{}, err
 	}
 	return answer{tags: tags, etag: goodETag(resp.Header.Get("ETag")), next: link}, nil
@@ -234,21 +232,17 @@ func goodETag(s string) string {
 	return s
 }
 
-// continues resolves the link of the page at here to the next; "" at the end.
-// It does not leave the host or the scheme.
-func (k call) continues(here, link string) (string, error) {
+// continues resolves the link of the page that came from here to the next; ""
+// at the end. It does not leave the host or the scheme.
+func continues(here *url.URL, link string) (string, error) {
 	if link == "" {
 		return "", nil
 	}
-	base, err := url.Parse(here)
-	if err != nil {
-		return "", bad("its link to the next page of tags cannot be read")
-	}
-	next, err := base.Parse(link)
+	next, err := here.Parse(link)
 	if err != nil || next.Opaque != "" {
 		return "", bad("its link to the next page of tags cannot be read")
 	}
-	if next.Host != base.Host || next.Scheme != base.Scheme || next.User != nil {
+	if next.Host != here.Host || next.Scheme != here.Scheme || next.User != nil {
 		return "", bad("its list of tags continues on another host or scheme")
 	}
 	next.Fragment, next.RawFragment = "", ""
@@ -261,12 +255,12 @@ func (k call) continues(here, link string) (string, error) {
 
 // fromJFrog mends the links of Artifactory behind a proxy, which leave out the
 // folder that the proxy took away (RTFACT-18971): only their query is right.
-func fromJFrog(resp *http.Response, here, link string) (string, string) {
-	if link == "" || resp.Header.Get("X-Artifactory-Id") == "" && resp.Header.Get("X-Jfrog-Version") == "" {
-		return here, link
+func fromJFrog(resp *http.Response, link string) string {
+	if resp.Header.Get("X-Artifactory-Id") == "" && resp.Header.Get("X-Jfrog-Version") == "" {
+		return link
 	}
 	if _, query, ok := strings.Cut(link, "?"); ok {
-		return here, "?" + query
+		return "?" + query
 	}
-	return here, link
+	return link
 }

@@ -24,10 +24,12 @@ const (
 	ociManifest    = "application/vnd.oci.image.manifest.v1+json"
 	dockerIndex    = "application/vnd.docker.distribution.manifest.list.v2+json"
 	dockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	// The oldest format has a digest like the others, though no platforms.
+	dockerSigned = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 )
 
 func acceptManifests() http.Header {
-	return http.Header{"Accept": {strings.Join([]string{ociIndex, dockerIndex, ociManifest, dockerManifest}, ",")}}
+	return http.Header{"Accept": {strings.Join([]string{ociIndex, dockerIndex, ociManifest, dockerManifest, dockerSigned}, ",")}}
 }
 
 // Digest returns the digest that ref's tag names now (of the index, for an

@@ -412,3 +412,59 @@ func TestConnectionsAreUsedAgainAcrossImages(t *testing.T) {
 		t.Errorf("%d connections for 50 images one after the other", conns.Load())
 	}
 }
+
+// TestARegistryThatIsElsewhere is the shape of registry.k8s.io: everything is
+// redirected to other hosts, which page their lists and may want a token.
+func TestARegistryThatIsElsewhere(t *testing.T) {
+	for _, wants := range []bool{false, true} {
+		t.Run(fmt.Sprintf("with a token: %v", wants), func(t *testing.T) {
+			var tokens atomic.Int64
+			elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				auth := r.Header.Get("Authorization")
+				switch {
+				case strings.HasPrefix(auth, "Basic"):
+					t.Errorf("the password came along to %s", r.URL)
+				case r.URL.Path == "/token":
+					tokens.Add(1)
+					_, _ = io.WriteString(w, `{"token":"of-a-stranger"}`)
+					return
+				case wants && auth != "Bearer of-a-stranger":
+					w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",scope="repository:deep/web:pull"`, r.Host))
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				w.Header().Set("ETag", `"v1"`)
+				last := r.URL.Query().Get("last")
+				if last == "" {
+					w.Header().Set("Link", `</v2/deep/web/tags/list?last=a>; rel="next"`)
+				}
+				if r.Header.Get("If-None-Match") == `"v1"` {
+					w.WriteHeader(http.StatusNotModified)
+					return
+				}
+				_, _ = fmt.Fprintf(w, `{"tags":["x%s"]}`, last)
+			}))
+			defer elsewhere.Close()
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, password, _ := r.BasicAuth(); password != "s3cret-canary" {
+					w.Header().Set("WWW-Authenticate", `Basic realm="x"`)
+					w.WriteHeader(http.StatusUnauthorized)
+					return
+				}
+				http.Redirect(w, r, elsewhere.URL+"/v2/deep/web/tags/list", http.StatusTemporaryRedirect)
+			}))
+			defer front.Close()
+			c := client(t, registry.Config{InsecureHosts: []string{hostOf(front), hostOf(elsewhere)}, DockerConfig: dockerConfig(t, "", hostOf(front), "bot", "s3cret-canary")})
+			first := list(t, c, hostOf(front)+"/web", registry.Listing{})
+			second := list(t, c, hostOf(front)+"/web", kept(t, first))
+			for _, l := range []registry.Listing{first, second} {
+				if strings.Join(l.Tags, " ") != "x xa" {
+					t.Errorf("tags %q", l.Tags)
+				}
+			}
+			if !second.Unchanged || wants != (tokens.Load() > 0) {
+				t.Errorf("unchanged %v, %d tokens", second.Unchanged, tokens.Load())
+			}
+		})
+	}
+}

@@ -324,7 +324,7 @@ func (c *Client) ping(ctx context.Context, host string) (*transport.Challenge, e
 	if p.challenge != nil {
 		return p.challenge, nil
 	}
-	resp, err := c.send(ctx, http.MethodGet, c.base(host)+"/v2/", nil, "")
+	resp, err := c.send(ctx, http.MethodGet, c.base(host)+"/v2/", nil, &authorized{inner: c.wire})
 	if err != nil {
 		return nil, err
 	}
@@ -390,9 +390,8 @@ func (c *Client) base(host string) string {
 	return "https://" + host
 }
 
-// send sends one request with a header of the session's. It does not follow
-// the credentials to another host, nor https to http.
-func (c *Client) send(ctx context.Context, method, target string, header http.Header, authorization string) (*http.Response, error) {
+// send sends one request. It does not follow https to http.
+func (c *Client) send(ctx context.Context, method, target string, header http.Header, as *authorized) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
 	if err != nil {
 		return nil, bad("a URL of its cannot be used")
@@ -400,10 +399,7 @@ func (c *Client) send(ctx context.Context, method, target string, header http.He
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	cl := http.Client{
-		Transport:     &authorized{inner: c.wire, host: req.URL.Host, scheme: req.URL.Scheme, header: authorization},
-		CheckRedirect: checkRedirect,
-	}
+	cl := http.Client{Transport: as, CheckRedirect: checkRedirect}
 	return cl.Do(req)
 }
 
@@ -420,16 +416,16 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// authorized adds the credentials to requests to the registry itself.
+// authorized adds credentials to requests to one host, and to no other.
 type authorized struct {
-	inner        http.RoundTripper
-	host, scheme string
-	header       string
+	inner  http.RoundTripper
+	base   string // scheme://host
+	header string // Authorization
 }
 
 // RoundTrip implements http.RoundTripper.
 func (a *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
-	if a.header != "" && req.URL.Host == a.host && req.URL.Scheme == a.scheme {
+	if a.header != "" && req.URL.Scheme+"://"+req.URL.Host == a.base {
 		req = req.Clone(req.Context())
 		req.Header.Set("Authorization", a.header)
 	}
@@ -442,21 +438,51 @@ func (k call) ask(method, target string, header http.Header) (*http.Response, er
 	if err != nil {
 		return nil, err
 	}
-	k.used.Store(int64(p.version))
-	resp, err := k.c.send(k.ctx, method, target, header, p.header)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || resp.Request.URL.Host != k.repo.Host() {
+	resp, err := k.as(p, method, target, header)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
+	if resp.Request.URL.Host != k.repo.Host() {
+		return k.askElsewhere(resp, header)
+	}
 	p, more, err := k.c.again(k.ctx, k.repo, p, resp)
-	if err != nil || !more {
-		if err != nil {
-			_ = resp.Body.Close()
-			return nil, err
-		}
+	if err == nil && !more {
 		return resp, nil
 	}
+	drain(resp)
+	if err != nil {
+		return nil, err
+	}
+	return k.as(p, method, target, header)
+}
+
+func (k call) as(p pass, method, target string, header http.Header) (*http.Response, error) {
+	k.used.Store(int64(p.version))
+	return k.c.send(k.ctx, method, target, header, &authorized{inner: k.c.wire, base: k.c.base(k.repo.Host()), header: p.header})
+}
+
+// askElsewhere repeats a request that was sent on to another host, which wants
+// a token: as a stranger, since the credentials are not for that host.
+func (k call) askElsewhere(resp *http.Response, header http.Header) (*http.Response, error) {
+	at := resp.Request.URL
+	challenge := k.c.challengeOf(k.ctx, at.Host, resp)
+	if challenge == nil || !isBearer(challenge) {
+		return resp, nil
+	}
+	drain(resp)
+	var scopes []string
+	if s := challenge.Parameters["scope"]; s != "" && len(s) <= maxRealm {
+		scopes = []string{s}
+	}
+	token, _, err := k.c.token(k.ctx, challenge, scopes, authn.AuthConfig{})
+	if err != nil {
+		return nil, err
+	}
+	return k.c.send(k.ctx, resp.Request.Method, at.String(), header, &authorized{inner: k.c.wire, base: at.Scheme + "://" + at.Host, header: "Bearer " + token})
+}
+
+// drain ends an answer that is of no use, so that its connection is.
+func drain(resp *http.Response) {
 	_, _ = io.CopyN(io.Discard, resp.Body, maxPingBody)
 	_ = resp.Body.Close()
-	k.used.Store(int64(p.version))
-	return k.c.send(k.ctx, method, target, header, p.header)
 }

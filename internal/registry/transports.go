@@ -20,6 +20,7 @@ const (
 	dialTimeout    = 10 * time.Second
 	headerTimeout  = 30 * time.Second
 	idleTimeout    = 90 * time.Second
+	pingAfter      = 20 * time.Second
 	maxHeaderBytes = 256 << 10
 	// maxPEM bytes of a CA, certificate or key file.
 	maxPEM = 1 << 20
@@ -28,8 +29,8 @@ const (
 // direct as a Host.Proxy means that there is none.
 const direct = "direct"
 
-// errFiles is a certificate or key that cannot be used.
-var errFiles = errors.New("its certificate files cannot be used")
+// errSettings is what was said of a host and cannot be used.
+var errSettings = errors.New("its settings cannot be used")
 
 // proxyRefused is a proxy that did not open a way to the host.
 type proxyRefused struct{ code int }
@@ -92,7 +93,7 @@ func (t *transports) of(req *http.Request, h Host) (http.RoundTripper, error) {
 	tr := t.open[w]
 	if tr == nil {
 		if tr, err = t.make(w, proxy, files); err != nil {
-			return nil, fmt.Errorf("%w: %w", errFiles, err)
+			return nil, fmt.Errorf("%w: %w", errSettings, err)
 		}
 		t.open[w] = tr
 	}
@@ -108,13 +109,13 @@ func proxyOf(req *http.Request, said string) (*url.URL, error) {
 	case "":
 		u, err := http.ProxyFromEnvironment(req)
 		if err != nil {
-			return nil, errors.New("the proxy of the environment is no URL")
+			return nil, fmt.Errorf("%w: the proxy of the environment is no URL", errSettings)
 		}
 		return u, nil
 	}
 	u, err := url.Parse(said)
 	if err != nil {
-		return nil, errors.New("its proxy is no URL")
+		return nil, fmt.Errorf("%w: its proxy is no URL", errSettings)
 	}
 	return u, nil
 }
@@ -137,7 +138,7 @@ func (t *transports) files(h Host) (pems, error) {
 		if had {
 			return last, nil
 		}
-		return pems{}, fmt.Errorf("%w: %w", errFiles, err)
+		return pems{}, fmt.Errorf("%w: %w", errSettings, err)
 	}
 	t.pems[h.Host] = now
 	for w, tr := range t.open {
@@ -211,6 +212,8 @@ func (t *transports) make(w way, proxy *url.URL, files pems) (*http.Transport, e
 		IdleConnTimeout:        idleTimeout,
 		MaxIdleConnsPerHost:    MaxRequestsPerHost,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+		// A connection of HTTP/2 that died without a word would be used for minutes.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: dialTimeout},
 		// An error text of the proxy's would come without a type.
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
 			if resp.StatusCode != http.StatusOK {
