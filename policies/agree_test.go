@@ -197,9 +197,7 @@ func library(t testing.TB) []string {
 	t.Helper()
 	var texts []string
 	for _, f := range copied(t) {
-		for _, doc := range strings.Split(f.text, "\n---\n") {
-			texts = append(texts, doc)
-		}
+		texts = append(texts, strings.Split(f.text, "\n---\n")...)
 	}
 	for _, doc := range samples() {
 		data, err := json.Marshal(doc)

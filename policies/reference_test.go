@@ -174,7 +174,7 @@ func TestTheReferenceNamesEveryFieldOfLayouts(t *testing.T) {
 		t.Fatalf("the fields are not in the hint: %s", hint)
 	}
 	for _, s := range everySpot(t) {
-		said, layout := fmt.Sprint(s.schema["description"]), s.path != nil && s.path[len(s.path)-1] == "layout"
+		said, layout := fmt.Sprint(s.schema["description"]), strings.HasSuffix(s.name, ".layout")
 		for _, f := range fields {
 			if layout && !strings.Contains(said, " "+f) {
 				t.Errorf("the description of layout does not name the field %s", f)

@@ -268,6 +268,36 @@ func TestLoadAndTheSchemasHaveTheSameLimits(t *testing.T) {
 	}
 }
 
+// TestPatternsOfTheSchemasAreNoStricterThanLoad tries odd texts wherever a schema
+// has a grammar. One that Load takes must be good.
+func TestPatternsOfTheSchemasAreNoStricterThanLoad(t *testing.T) {
+	schemas := compileSchemas(t)
+	texts := []string{
+		"0", "+1.5h", ".5h", "1.h", "1ns", "1us", "1µs", "1μs", "1ms", "1s", "1m", "1h1m1s", "-1s", "1d", "",
+		"a", "1", "a-b", "x--y", "a.b-c.d", "a..b", "-a", "a-", "A", "_x", "A1_b.c-d", ".a", strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 128), strings.Repeat("a", 253),
+		"linux/amd64", "linux/arm/v7", "windows/amd64", "linux/s390x_1.2", "linux", "linux/", "a/b/c/d",
+		"user:a", "user:a b", "team:org/sre", "user:é", "user: a", "user:", "group:a",
+	}
+	taken := map[string]int{}
+	for _, s := range everySpot(t) {
+		pattern, ok := s.schema["pattern"].(string)
+		if !ok {
+			continue
+		}
+		taken[pattern] += 0
+		for _, text := range texts {
+			if used, _ := schemas.agree(t, s.with(t, text)); used {
+				taken[pattern]++
+			}
+		}
+	}
+	for pattern, n := range taken {
+		if n < 3 && !strings.Contains(pattern, "[a-z0-9]([-a-z0-9]*[a-z0-9])?$") { // names of environments are referred to
+			t.Errorf("Load took only %d of the texts where the pattern is %s", n, pattern)
+		}
+	}
+}
+
 // TestDefaultsAndExamplesOfTheSchemasAreTrue writes every default out, which must
 // change nothing, and every example, which must be good in some sample.
 func TestDefaultsAndExamplesOfTheSchemasAreTrue(t *testing.T) {

@@ -14,13 +14,13 @@ type ImagePolicyDocument struct {
 	// The kind of the document.
 	Kind string `json:"kind" jsonschema:"enum=ImagePolicy"`
 	// What names the policy.
-	Metadata PolicyMetadata `json:"metadata"`
+	Metadata ImagePolicyMetadata `json:"metadata"`
 	// What is wanted.
 	Spec ImagePolicySpec `json:"spec"`
 }
 
-// PolicyMetadata names the policy.
-type PolicyMetadata struct {
+// ImagePolicyMetadata names the policy.
+type ImagePolicyMetadata struct {
 	// The name that markers use: "# towpath: NAME".
 	Name string `json:"name" jsonschema:"maxLength=253,pattern=^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$,example=web"`
 }
