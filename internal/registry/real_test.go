@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,6 +119,46 @@ func TestARealRegistryOverTLSWithTokensCostsWhatItMust(t *testing.T) {
 	}
 	if pings, tokens := p.Count(http.MethodGet, "/v2/"), len(r.Tokens()); pings != 1 || tokens != 2 || p.Count("", "") != 12 {
 		t.Errorf("%d times asked how to log in, %d tokens, %d requests; want 1, 2, 12", pings, tokens, p.Count("", ""))
+	}
+}
+
+func TestPagesOfARealRegistryThatAreJustFull(t *testing.T) {
+	r := distribution.Start(t, distribution.Options{MaxTags: 10})
+	c := client(t, registry.Config{InsecureHosts: []string{r.Host}})
+	for _, n := range []int{1, 9, 10, 11, 20} {
+		name := fmt.Sprintf("web%d", n)
+		pushed(t)(r.Push(t.Context(), name, versions(n)...))
+		if got, err := c.List(t.Context(), repo(t, r.Image(name)), registry.Listing{}); err != nil || !slices.Equal(got.Tags, versions(n)) {
+			t.Errorf("%d tags: %q, %v", n, got.Tags, err)
+		}
+	}
+}
+
+func TestManyQuestionsToARealRegistryAtOnce(t *testing.T) {
+	const images, askers = 10, 8
+	r := distribution.Start(t, distribution.Options{TLS: true, TokenAuth: true})
+	p := before(t, r)
+	for i := range images {
+		pushed(t)(r.Push(t.Context(), fmt.Sprintf("team/app%d", i), "1.0.0"))
+	}
+	c := loggedIn(t, r, p.Host())
+	var wg sync.WaitGroup
+	for i := range images {
+		for range askers {
+			wg.Go(func() {
+				if got, err := c.List(t.Context(), repo(t, p.Host()+fmt.Sprintf("/team/app%d", i)), registry.Listing{}); err != nil || len(got.Tags) != 1 {
+					t.Errorf("tags %q, %v", got.Tags, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	// However they meet, each image logs in once, and the host is asked once how.
+	if pings, tokens := p.Count(http.MethodGet, "/v2/"), len(r.Tokens()); pings != 1 || tokens != images {
+		t.Errorf("%d times asked how to log in, %d tokens; want 1, %d", pings, tokens, images)
+	}
+	if n := p.Count(http.MethodGet, "/v2/team/*"); n < images || n > images*askers {
+		t.Errorf("%d listings of %d images", n, images)
 	}
 }
 
