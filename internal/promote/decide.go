@@ -137,12 +137,20 @@ func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr
 	if reason != "" {
 		v = verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: reason}))
 	}
-	// Taken back on the base branch while this was open.
-	i := slices.IndexFunc(plan.Waiting, func(m Move) bool { return m.Content == block.Content && m.Reverted != "" })
-	if i < 0 {
-		return v
+	return plan.judgeReverts(v, block)
+}
+
+// judgeReverts closes a pull request whose values a person took back on the base
+// branch while it was open.
+func (plan *Plan) judgeReverts(v Verdict, block pr.Block) Verdict {
+	for _, m := range plan.Waiting {
+		for _, name := range m.Reverted {
+			if m.Env.Name == block.Env && m.App == block.App && m.Values[name].String() == block.Values[name] {
+				return verdict(append(v.Gates, GateResult{Gate: "revert", State: Pending, Reason: strings.Join(m.Hold, "; ")}))
+			}
+		}
 	}
-	return verdict(append(v.Gates, GateResult{Gate: "revert", State: Pending, Reason: plan.Waiting[i].Reverted}))
+	return v
 }
 
 func (plan *Plan) propose(s Situation, m Move, open *pr.Pull) {

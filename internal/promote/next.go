@@ -16,57 +16,101 @@ const FromRegistry = "registry"
 
 // Next lists the moves that should happen: new tags into entry environments,
 // and what an environment holds into the one behind it. A move that should not
-// be proposed yet says why in Hold. An app that needs nothing has no move.
+// be proposed yet says why in Hold. An app that needs nothing has no move; one of
+// whose values a person took some back has two.
 func Next(s Situation) []Move {
 	var out []Move
 	for _, pl := range s.Pipelines {
 		for _, env := range pl.Environments {
 			for _, app := range s.Envs[env.Name].Apps {
-				if m, ok := nextFor(s, env, app); ok {
-					out = append(out, m)
-				}
+				out = append(out, nextFor(s, env, app)...)
 			}
 		}
 	}
 	return out
 }
 
-func nextFor(s Situation, env policy.Environment, app AppState) (Move, bool) {
+func nextFor(s Situation, env policy.Environment, app AppState) []Move {
 	m := Move{Env: env, App: app.Name, FromCommit: s.Commit}
 	if env.Update != nil {
 		m.From = FromRegistry
 		fromChoices(&m, s, app)
-	} else {
-		m.From = env.From[0]
-		up, ok := s.Envs[m.From].App(app.Name)
-		switch {
-		case !ok && len(app.Values) > 0:
-			m.Hold = append(m.Hold, fmt.Sprintf("%s has no app %s, so nothing is promoted from it", m.From, app.Name))
-		case len(up.Skipped) > 0:
-			m.Hold = append(m.Hold, fmt.Sprintf("the markers of %s in %s cannot all be read: %s", app.Name, m.From, skippedText(up.Skipped[0])))
-		}
-		if len(m.Hold) > 0 {
-			return m, true
-		}
-		fromUpstream(&m, s, up, app)
+		return entering(s, m, app)
 	}
+	m.From = env.From[0]
+	up, ok := s.Envs[m.From].App(app.Name)
+	switch {
+	case !ok && len(app.Values) > 0:
+		m.Hold = append(m.Hold, fmt.Sprintf("%s has no app %s, so nothing is promoted from it", m.From, app.Name))
+	case len(up.Skipped) > 0:
+		m.Hold = append(m.Hold, fmt.Sprintf("the markers of %s in %s cannot all be read: %s", app.Name, m.From, skippedText(up.Skipped[0])))
+	}
+	if len(m.Hold) > 0 {
+		return []Move{m}
+	}
+	fromUpstream(&m, s, up, app)
+	m.fill(app)
+	if len(m.Edits) > 0 {
+		holdUntilHealthy(&m, s)
+		m.holdReverted(takenBack(s, m, app))
+	}
+	return m.needed()
+}
+
+// entering parts what a person took back from the rest: values that enter from
+// registries have nothing to do with each other. What is promoted has run
+// together, and stays together.
+func entering(s Situation, m Move, app AppState) []Move {
+	m.fill(app)
+	back := takenBack(s, m, app)
+	if len(back) == 0 {
+		return m.needed()
+	}
+	free, held := m.empty(), m.empty()
+	for i, set := range m.Sets {
+		to := &free
+		if back[set.Policy] != "" {
+			to = &held
+		}
+		to.Sets, to.Why = append(to.Sets, set), append(to.Why, m.Why[i])
+	}
+	free.fill(app)
+	held.fill(app)
+	held.holdReverted(back)
+	return append(free.needed(), held)
+}
+
+// empty is m with nothing to write.
+func (m Move) empty() Move {
+	return Move{Env: m.Env, App: m.App, From: m.From, FromCommit: m.FromCommit}
+}
+
+// fill applies m.Sets to the app's files.
+func (m *Move) fill(app AppState) {
 	res := patch.Apply(app.Files, m.Sets)
 	m.Edits, m.Files = res.Edits, res.Files
 	for _, sk := range res.Skipped {
 		m.Hold = append(m.Hold, fmt.Sprintf("%s:%d: %s", sk.Path, sk.Line, sk.Reason))
 	}
-	if len(m.Edits) == 0 {
-		return m, len(m.Hold) > 0
+	if len(m.Edits) > 0 {
+		m.Values = after(app, res.Files)
+		m.Content = patch.Content(m.Env.Name, m.App, m.Values)
 	}
-	m.Values = after(app, res.Files)
-	m.Content = patch.Content(env.Name, app.Name, m.Values)
-	if env.Update == nil {
-		holdUntilHealthy(&m, s)
+}
+
+// needed is m unless it is about nothing.
+func (m Move) needed() []Move {
+	if len(m.Edits)+len(m.Hold) == 0 {
+		return nil
 	}
-	if m.Reverted = takenBack(s, m, app); m.Reverted != "" {
-		m.Hold = append(m.Hold, m.Reverted)
+	return []Move{m}
+}
+
+func (m *Move) holdReverted(back map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(back)) {
+		m.Hold = append(m.Hold, back[name])
+		m.Reverted = append(m.Reverted, name)
 	}
-	return m, true
 }
 
 // fromChoices takes what the registries offer.

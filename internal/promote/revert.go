@@ -8,16 +8,18 @@ import (
 	"towpath.dev/towpath/internal/policy"
 )
 
-// takenBack returns why a move would undo a person who took a value back; ""
-// when it would not. Such a revert holds until something newer than what was
-// taken back, or until a person puts that there.
-func takenBack(s Situation, m Move, app AppState) string {
+// takenBack returns, by policy, why a move would undo a person who took a value
+// back. Such a revert holds until something newer than what was taken back, or
+// until a person puts that there.
+func takenBack(s Situation, m Move, app AppState) map[string]string {
+	var out map[string]string
 	for _, set := range m.Sets {
+		next, writes := m.Values[set.Policy]
 		p, ok := findPolicy(s, set.Policy)
-		if !ok {
+		if !ok || !writes || next == app.Values[p.Name] {
 			continue
 		}
-		w := newWrite(p, app.Values[p.Name], m.Values[p.Name])
+		w := newWrite(p, app.Values[p.Name], next)
 		r, found := w.reverted(s.Past[m.Key()])
 		if !found {
 			continue
@@ -30,10 +32,13 @@ func takenBack(s Situation, m Move, app AppState) string {
 		if w.digests {
 			verb, until = "replaced it by", "another image"
 		}
-		return fmt.Sprintf("%s%s was in %s until commit %.12s %s %s; it waits for %s, or for a person to put it there",
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[p.Name] = fmt.Sprintf("%s%s was in %s until commit %.12s %s %s; it waits for %s, or for a person to put it there",
 			name, w.name(r.from), m.Env.Name, r.commit, verb, w.name(r.to), until)
 	}
-	return ""
+	return out
 }
 
 // write is a value that would replace the current one.

@@ -2,10 +2,13 @@ package promote
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
 	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 )
 
@@ -127,5 +130,64 @@ func TestARevertKeepsAnOpenPullRequestFromBeingMerged(t *testing.T) {
 	const want = "wait #1; revert pending: 1.1.0 was in staging until commit abc took it back to 1.0.0; it waits for something newer than 1.1.0, or for a person to put it there"
 	if got := sketch(Decide(s)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestOfTwoValuesOfAnAppOneRevertHoldsOneWhereTheyEnter has an app with a side
+// car: what a person took back waits, the other goes on.
+func TestOfTwoValuesOfAnAppOneRevertHoldsOneWhereTheyEnter(t *testing.T) {
+	ref := func(repo, tag string) image.Ref {
+		r, err := image.ParseRef("registry.example/shop/" + repo + ":" + tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	s := shop(t, "1.0.0", "1.0.0", "1.0.0")
+	side := s.Policies[0]
+	side.Name, side.Image = "side", ref("side", "1").Repo
+	s.Policies = append(s.Policies, side)
+	s = s.with("dev", func(a *AppState) {
+		f := patch.File{Path: "envs/dev/web/side.yaml", Data: []byte("image: registry.example/shop/side:1.0.0 # towpath: side\n")}
+		ms, _ := patch.Markers(f)
+		a.Files, a.Markers = append(a.Files, f), append(a.Markers, ms...)
+		a.Values = map[string]image.Ref{"web": ref("web", "1.0.0"), "side": ref("side", "1.0.0")}
+	})
+	s = s.chosen("1.1.0")
+	c := s.Choices[0]
+	c.Policy, c.Ref = "side", ref("side", "1.1.0")
+	s.Choices = append(s.Choices, c)
+	if got, want := sketch(Decide(s)), "push dev: web side 1.0.0 → 1.1.0, web 1.0.0 → 1.1.0"; got != want {
+		t.Fatalf("got\n%s\nwant\n%s", got, want)
+	}
+	open := s
+	held := func(web, side string) map[string]image.Ref {
+		return map[string]image.Ref{"web": ref("web", web), "side": ref("side", side)}
+	}
+	s.Past = map[string][]Held{"dev/web": {{Commit: "c", Values: held("1.0.0", "1.0.0")}, {Commit: "b", Ours: true, Values: held("1.1.0", "1.0.0")}}}
+	const hold = "hold dev/web: web 1.1.0 was in dev until commit c took it back to 1.0.0; it waits for something newer than 1.1.0, or for a person to put it there"
+	if got, want := sketch(Decide(s)), "push dev: web side 1.0.0 → 1.1.0\n"+hold; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	// The same by pull request: one that carries both is rebuilt without it.
+	byPull := func(s Situation) Situation {
+		dev := s.Envs["dev"]
+		dev.Env.Merge = policy.MergeAuto
+		s.Envs, s.Pipelines = maps.Clone(s.Envs), []policy.Pipeline{s.Pipelines[0]}
+		s.Envs["dev"] = dev
+		s.Pipelines[0].Environments = slices.Clone(s.Pipelines[0].Environments)
+		s.Pipelines[0].Environments[0].Merge = policy.MergeAuto
+		return s
+	}
+	open = byPull(open).proposed(t)
+	s = byPull(s)
+	s.Pulls, s.Branches = open.Pulls, open.Branches
+	if got, want := sketch(Decide(s)), "propose #1 dev: web side 1.0.0 → 1.1.0 superseding side 1.1.0, web 1.1.0\n"+hold; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	// With nothing left to carry it must not be merged.
+	s.Choices = s.Choices[:1]
+	if got := sketch(Decide(s)); !strings.HasPrefix(got, "wait #1; revert pending: web 1.1.0 was in dev until commit c") {
+		t.Errorf("got\n%s", got)
 	}
 }

@@ -99,7 +99,7 @@ type Move struct {
 	Content    string
 	Why        []string // one line per value
 	Hold       []string // why it is not proposed now; empty: go
-	Reverted   string   // the one of Hold that says which person's revert it would undo; "" when none
+	Reverted   []string // policies whose values a person took back; Hold says why
 	Next       time.Time
 }
 
