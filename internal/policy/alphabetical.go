@@ -37,13 +37,13 @@ func (alphabeticalOrder) parse(value string, text *string) (reason string) {
 func (alphabeticalOrder) lane(*string) string   { return "" }
 func (alphabeticalOrder) reject(*string) string { return "" }
 
-func (o alphabeticalOrder) compare(a, b *string) int {
+func (o alphabeticalOrder) compare(a, b *string) (rank int, same bool) {
 	if o.oldest {
 		a, b = b, a
 	}
-	return strings.Compare(*a, *b)
+	n := strings.Compare(*a, *b)
+	return n, n == 0
 }
 
-func (alphabeticalOrder) same(a, b *string) bool              { return *a == *b }
 func (alphabeticalOrder) prefer(_, _ *string) int             { return 0 }
 func (alphabeticalOrder) never(*string) (reason, hint string) { return "", "" }

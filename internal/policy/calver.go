@@ -3,6 +3,8 @@ package policy
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"strings"
 )
 
 // calverOrder reads tags as dates of one layout.
@@ -66,16 +68,14 @@ func (o *calverOrder) lane(d *date) string {
 func (o *calverOrder) reject(*date) string { return "" }
 
 // compare orders by the fields as numbers; one that is left out is zero.
-func (o *calverOrder) compare(a, b *date) int {
+func (o *calverOrder) compare(a, b *date) (rank int, same bool) {
 	for _, at := range o.layout.significance {
-		if n := compareDigits(a.fields[at], b.fields[at]); n != 0 {
-			return n
+		if n := compareDigits(a.field(at), b.field(at)); n != 0 {
+			return n, false
 		}
 	}
-	return 0
+	return 0, true
 }
-
-func (o *calverOrder) same(a, b *date) bool { return o.compare(a, b) == 0 }
 
 // prefer decides between two spellings of one date: with the v of the current tag,
 // and as precise as it is; without one, the more precise.
@@ -95,23 +95,31 @@ func (o *calverOrder) never(*date) (reason, hint string) { return "", "" }
 
 // date is a value read by a layout.
 type date struct {
-	prefix    bool              // a v that the layout does not have
-	present   int               // how many fields there are
-	precision uint16            // which of them are parts of a date, by their kind
-	fields    [maxFields]string // digits, by the layout's numbering; empty: left out
+	prefix    bool            // a v that the layout does not have
+	present   int             // how many fields there are
+	precision uint16          // which of them are parts of a date, by their kind
+	text      string          // without that v
+	fields    [maxFields]span // of the text, by the layout's numbering; empty: left out
 }
+
+// span is a part of a text.
+type span struct{ from, to uint16 }
+
+// field is the digits of a field.
+func (d *date) field(number int) string { return d.text[d.fields[number].from:d.fields[number].to] }
 
 // parse reads a value. The reason is empty when it is of the layout.
 func (l *layout) parse(value string, d *date) (reason string) {
-	*d = date{}
-	reason = l.notOf
-	rest := value
-	if !l.lettered && len(value) > 1 && value[0] == 'v' {
-		d.prefix, rest = true, value[1:]
+	*d = date{text: value}
+	if len(value) > math.MaxUint16 {
+		return l.notOf
 	}
+	if !l.lettered && len(value) > 1 && value[0] == 'v' {
+		d.prefix, d.text = true, value[1:]
+	}
+	reason = l.notOf
 	for _, form := range l.forms {
-		d.present, d.precision, d.fields = 0, 0, [maxFields]string{}
-		if !form.match(rest, d) {
+		if !form.match(d) {
 			continue
 		}
 		if reason = l.impossible(d); reason == "" {
@@ -121,31 +129,33 @@ func (l *layout) parse(value string, d *date) (reason string) {
 	return reason
 }
 
-// match reads a text by one form of a layout: all of it, or nothing.
-func (f form) match(s string, d *date) bool {
+// match reads the text by one form of a layout: all of it, or nothing.
+func (f form) match(d *date) bool {
+	d.present, d.precision, d.fields = 0, 0, [maxFields]span{}
+	s, at := d.text, 0
 	for _, e := range f {
 		if e.kind == literal {
-			if len(s) < len(e.text) || s[:len(e.text)] != e.text {
+			if !strings.HasPrefix(s[at:], e.text) {
 				return false
 			}
-			s = s[len(e.text):]
+			at += len(e.text)
 			continue
 		}
-		n := 0
-		for n < len(s) && isDigit(s[n]) && (e.kind.most() == 0 || n < e.kind.most()) {
-			n++
+		end, most := at, e.kind.most()
+		for end < len(s) && isDigit(s[end]) && (most == 0 || end < at+most) {
+			end++
 		}
-		if n == 0 || n < e.kind.least() {
+		if end == at || end < at+e.kind.least() {
 			return false
 		}
-		d.fields[e.number] = s[:n]
+		d.fields[e.number] = span{uint16(at), uint16(end)}
 		d.present++
 		if e.kind.ofDate() {
 			d.precision |= 1 << e.kind
 		}
-		s = s[n:]
+		at = end
 	}
-	return s == ""
+	return at == len(s)
 }
 
 // impossible tells why the fields are no date: there is no month 13, and no
@@ -153,7 +163,7 @@ func (f form) match(s string, d *date) bool {
 func (l *layout) impossible(d *date) string {
 	year, month, day := 0, 0, 0
 	for number, kind := range l.kinds {
-		text := d.fields[number]
+		text := d.field(number)
 		if text == "" || !kind.ofDate() {
 			continue
 		}

@@ -53,14 +53,14 @@ func (numericalOrder) parse(value string, digits *string) (reason string) {
 func (numericalOrder) lane(*string) string   { return "" }
 func (numericalOrder) reject(*string) string { return "" }
 
-func (o numericalOrder) compare(a, b *string) int {
+func (o numericalOrder) compare(a, b *string) (rank int, same bool) {
 	if o.oldest {
 		a, b = b, a
 	}
-	return compareDigits(*a, *b)
+	n := compareDigits(*a, *b)
+	return n, n == 0
 }
 
-func (o numericalOrder) same(a, b *string) bool            { return o.compare(a, b) == 0 }
 func (numericalOrder) prefer(_, _ *string) int             { return 0 }
 func (numericalOrder) never(*string) (reason, hint string) { return "", "" }
 
@@ -68,5 +68,8 @@ func (numericalOrder) never(*string) (reason, hint string) { return "", "" }
 // zeros do not count, and no digits are zero.
 func compareDigits(a, b string) int {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
-	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	if len(a) != len(b) {
+		return cmp.Compare(len(a), len(b))
+	}
+	return strings.Compare(a, b)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"strconv"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -59,6 +60,7 @@ func compilePattern(s string) (*regexp.Regexp, *flaw) {
 type filter struct {
 	re      *regexp.Regexp
 	extract string
+	group   int // all of extract is this one; -1: it is more
 	buffer  []byte
 }
 
@@ -73,7 +75,37 @@ func compileFilter(f *Filter) (*filter, *flaw) {
 	if bad != nil {
 		return nil, bad
 	}
-	return &filter{re: re, extract: f.Extract}, nil
+	return &filter{re: re, extract: f.Extract, group: onlyGroup(re, f.Extract)}, nil
+}
+
+// onlyGroup is the group that an extract consists of, whose text need not be copied;
+// -1: it is more than one group, or text beside it.
+func onlyGroup(re *regexp.Regexp, extract string) int {
+	name, ok := strings.CutPrefix(extract, "$")
+	if !ok {
+		return -1
+	}
+	name, rest, ok := groupName(name)
+	if !ok || rest != "" {
+		return -1
+	}
+	names := re.SubexpNames()
+	if n, err := strconv.Atoi(name); err == nil {
+		if n < len(names) && strconv.Itoa(n) == name {
+			return n
+		}
+		return -1
+	}
+	found := -1
+	for i, g := range names {
+		if g == name && found >= 0 {
+			return -1 // Expand takes the one of them that matched
+		}
+		if g == name {
+			found = i
+		}
+	}
+	return found
 }
 
 // apply is what the selector sees of a tag, and whether the filter keeps the tag.
@@ -84,6 +116,10 @@ func (f *filter) apply(tag string) (string, bool) {
 	match := f.re.FindStringSubmatchIndex(tag)
 	if match == nil {
 		return "", false
+	}
+	if f.group >= 0 {
+		from, to := match[2*f.group], match[2*f.group+1]
+		return tag[max(from, 0):max(to, 0)], true // a group that took no part is empty
 	}
 	f.buffer = f.re.ExpandString(f.buffer[:0], f.extract, tag, match)
 	return string(f.buffer), true

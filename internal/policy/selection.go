@@ -25,10 +25,11 @@ type order[K any] interface {
 	// it cannot be read. Without a current tag read is not called.
 	read(value string, kept bool) (reason string)
 	parse(value string, key *K) (reason string)
-	lane(k *K) (reason string)        // why the key is not in the lane of the current tag
-	reject(k *K) (reason string)      // why the key is not wanted by itself
-	compare(a, b *K) int              // a total preorder; more is better
-	same(a, b *K) bool                // neither is newer, whatever compare says
+	lane(k *K) (reason string)   // why the key is not in the lane of the current tag
+	reject(k *K) (reason string) // why the key is not wanted by itself
+	// compare is a total preorder; more is better. Two keys of which neither is newer
+	// are the same, even where one of them ranks higher.
+	compare(a, b *K) (rank int, same bool)
 	prefer(a, b *K) int               // between equal keys; more is better
 	never(k *K) (reason, hint string) // why nothing can be wanted; k: what may not be gone below, or nil
 }
@@ -85,13 +86,15 @@ type selection[K any] struct {
 	keeps  bool // an acceptable tag is the same as the current one
 	top    ranking[K]
 	judged []judgement
-	at     K // the key looked at; one place for all of them spares an allocation each
+	at     K   // the key looked at; one place for all of them spares an allocation each
+	rank   int // of the key looked at, against the current tag
 }
 
 // judgement is what is known of one tag.
 type judgement struct {
 	reason string // the rule that dropped it
 	value  string // what the selector sees of it
+	asNow  bool   // it is the same as the current tag
 }
 
 func newSelection[K any](p Policy, current image.Tag, o order[K], bad *flaw) (chooser, *flaw) {
@@ -184,24 +187,25 @@ func (s *selection[K]) consider(tag string) judgement {
 	if reason == "" && s.blocked != "" {
 		reason = "not considered: the current tag is " + s.words.alien
 	}
-	if reason == "" && s.lower != "" && s.against(&s.at) < 0 {
-		reason = s.lower
+	s.rank = 1
+	if reason == "" && s.key != nil {
+		if s.rank = s.against(); s.rank < 0 && s.lower != "" {
+			reason = s.lower
+		}
 	}
 	if reason == "" {
 		reason = s.order.reject(&s.at)
 	}
-	return judgement{reason, value}
+	return judgement{reason, value, s.rank == 0}
 }
 
-// against compares a key with the current tag's; without one it is better.
-func (s *selection[K]) against(k *K) int {
-	switch {
-	case s.key == nil:
-		return 1
-	case s.order.same(k, s.key):
+// against ranks the key looked at against the current tag's; 0: they are the same.
+func (s *selection[K]) against() int {
+	rank, same := s.order.compare(&s.at, s.key)
+	if same {
 		return 0
 	}
-	return s.order.compare(k, s.key)
+	return rank
 }
 
 func (s *selection[K]) judge(tag string) string {
@@ -216,7 +220,7 @@ func (s *selection[K]) below(tag string) bool {
 	if !kept {
 		value = tag
 	}
-	return s.order.parse(value, &s.at) == "" && s.order.lane(&s.at) == "" && s.against(&s.at) < 0
+	return s.order.parse(value, &s.at) == "" && s.order.lane(&s.at) == "" && s.against() < 0
 }
 
 func (s *selection[K]) never() (reason, hint string) {
@@ -236,41 +240,72 @@ func (s *selection[K]) run(tags []string, c Choice) Choice {
 		s.judged[i] = s.consider(tag)
 		switch {
 		case s.judged[i].reason != "":
-		case s.key != nil && s.order.same(&s.at, s.key):
+		case s.judged[i].asNow:
 			s.keeps = true // the same: keep the spelling
 		default:
 			s.top.add(i, s.at)
 		}
 	}
-	selected := s.key
-	for _, r := range s.top.best() {
-		if s.keeps && s.order.compare(&r.key, s.key) < 0 {
+	selected, goesDown := s.key, false
+	best := s.top.best()
+	for i := range best {
+		down := s.key != nil && s.lowerThanCurrent(&best[i].key)
+		if s.keeps && down {
 			break
 		}
 		if c.Candidates == nil {
-			c.Selected, selected = image.Tag(tags[r.at]), &r.key
+			c.Selected, selected, goesDown = image.Tag(tags[best[i].at]), &best[i].key, down
 		}
-		c.Candidates = append(c.Candidates, image.Tag(tags[r.at]))
+		c.Candidates = append(c.Candidates, image.Tag(tags[best[i].at]))
 	}
 	c.Changed = c.Selected != c.Current
-	c.Reason = s.explain(tags, c, selected)
-	same := fmt.Sprintf("the same %s as %s", s.words.noun, c.Selected)
+	c.Reason = s.explain(tags, c, goesDown)
+	same := s.sameAs(best, selected, c.Changed)
+	tie := fmt.Sprintf("the same %s as %s", s.words.noun, c.Selected)
 	better := fmt.Sprintf("%s is %s", c.Selected, s.words.more)
 	return c.reject(tags, func(i int) string {
-		if s.judged[i].reason != "" {
+		switch {
+		case s.judged[i].reason != "":
 			return s.judged[i].reason
-		}
-		if selected != nil && s.order.parse(s.judged[i].value, &s.at) == "" && s.order.same(&s.at, selected) {
-			return same
+		case same(i):
+			return tie
 		}
 		return better
 	})
 }
 
+func (s *selection[K]) lowerThanCurrent(k *K) bool {
+	rank, _ := s.order.compare(k, s.key)
+	return rank < 0
+}
+
+// sameAs tells of each acceptable tag whether it is the same as the selected one. It
+// reads no tag again that it need not.
+func (s *selection[K]) sameAs(best []ranked[K], selected *K, changed bool) func(i int) bool {
+	if !changed {
+		return func(i int) bool { return s.judged[i].asNow }
+	}
+	ties, last := map[int]bool{}, false
+	for i := range best {
+		if _, last = s.order.compare(&best[i].key, selected); last {
+			ties[best[i].at] = true
+		}
+	}
+	beyond := last && len(best) == MaxCandidates // so there may be more of them
+	return func(i int) bool {
+		if ties[i] || !beyond && !s.judged[i].asNow {
+			return ties[i]
+		}
+		s.order.parse(s.judged[i].value, &s.at)
+		_, same := s.order.compare(&s.at, selected)
+		return same
+	}
+}
+
 // better is a total order of tags: by key; between two spellings of one key the
 // one like the current tag, then the shortest, then the first of the alphabet.
 func (s *selection[K]) better(tags []string, a, b *ranked[K]) bool {
-	if n := s.order.compare(&a.key, &b.key); n != 0 {
+	if n, _ := s.order.compare(&a.key, &b.key); n != 0 {
 		return n > 0
 	}
 	if n := s.order.prefer(&a.key, &b.key); n != 0 {
@@ -283,10 +318,10 @@ func (s *selection[K]) better(tags []string, a, b *ranked[K]) bool {
 }
 
 // explain is the reason of the choice.
-func (s *selection[K]) explain(tags []string, c Choice, selected *K) string {
+func (s *selection[K]) explain(tags []string, c Choice, goesDown bool) string {
 	if c.Changed {
 		reason := fmt.Sprintf("%s is %s", c.Selected, s.words.best)
-		if s.key != nil && s.order.compare(selected, s.key) < 0 {
+		if goesDown {
 			reason += fmt.Sprintf(", and the policy allows going down from %s", c.Current)
 		}
 		return s.noteMissing(tags, reason)

@@ -138,23 +138,20 @@ func (o *semverOrder) reject(v *version) string { return o.versions.reject(v) }
 
 // compare orders by version. Of one version, a tag of the current form is more
 // than one of another, and by its numbers more or less than others of that form.
-func (o *semverOrder) compare(v, w *version) int {
+func (o *semverOrder) compare(v, w *version) (rank int, same bool) {
 	if n := v.compare(w); n != 0 {
-		return n
+		return n, false
 	}
 	switch {
 	case v.like && w.like:
-		return v.tail.compare(&w.tail)
+		n := v.tail.compare(&w.tail)
+		return n, n == 0
 	case v.like:
-		return 1
+		return 1, true
 	case w.like:
-		return -1
+		return -1, true
 	}
-	return 0
-}
-
-func (o *semverOrder) same(v, w *version) bool {
-	return v.compare(w) == 0 && (!v.like || !w.like || v.tail.compare(&w.tail) == 0)
+	return 0, true
 }
 
 // prefer decides between two spellings of one version: the form of the current tag;
