@@ -97,7 +97,7 @@ func TestHostileAnswersBecomeOneLineAndNoTags(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			srv, n := faulty(t, func(w http.ResponseWriter, r *http.Request) { tc.answer(hosted{w, r.Host}, r) })
 			c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}, MaxPages: 50})
-			tags, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web"))
+			tags, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))
 			if tags != nil {
 				t.Errorf("%d tags came with the error", len(tags))
 			}
@@ -173,7 +173,7 @@ func TestA200MBTagCostsLittleMemory(t *testing.T) {
 	c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web"))
+	_, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))
 	runtime.ReadMemStats(&after)
 	mention(t, err, registry.ErrBadAnswer)
 	if grown := after.Sys - before.Sys; grown > 150<<20 {
@@ -191,7 +191,7 @@ func TestASlowRegistryIsGivenUpAfterTheTimeout(t *testing.T) {
 	})
 	defer close(release)
 	c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}, Timeout: 50 * time.Millisecond})
-	_, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web"))
+	_, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))
 	mention(t, err, registry.ErrUnavailable, "no whole answer within 50ms")
 }
 
@@ -200,7 +200,7 @@ func TestTagsOutsideTheGrammarAreKeptForTheCallerToName(t *testing.T) {
 		_, _ = io.WriteString(w, `{"tags":["1.0.0","v1\n  evil: true","-rf"]}`)
 	})
 	c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}})
-	tags, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web"))
+	tags, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))
 	if want := []string{"1.0.0", "v1\n  evil: true", "-rf"}; err != nil || !slices.Equal(tags, want) {
 		t.Errorf("tags %q, error %v", tags, err)
 	}
@@ -210,7 +210,7 @@ func TestNoTagsAreNoError(t *testing.T) {
 	for _, body := range []string{`{"tags":null}`, `{"tags":[]}`, `{}`} {
 		srv, _ := faulty(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
 		c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}})
-		tags, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web"))
+		tags, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))
 		if err != nil || len(tags) != 0 {
 			t.Errorf("%s: tags %q, error %v", body, tags, err)
 		}
@@ -307,7 +307,7 @@ func TestOneTokenPerImageAndNewCredentialsAreUsed(t *testing.T) {
 	path := dockerConfig(t, "", hostOf(srv), "bot", "one")
 	c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}, DockerConfig: path})
 	for range 3 {
-		if _, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web")); err != nil {
+		if _, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -315,10 +315,10 @@ func TestOneTokenPerImageAndNewCredentialsAreUsed(t *testing.T) {
 		t.Errorf("%d tokens fetched, want 1", n)
 	}
 	valid.Store(&second)
-	_, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web"))
+	_, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))
 	mention(t, err, registry.ErrUnauthorized)
 	dockerConfig(t, path, hostOf(srv), "bot", "two")
-	if _, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web")); err != nil {
+	if _, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web")); err != nil {
 		t.Errorf("with the new password: %v", err)
 	}
 }
@@ -334,7 +334,7 @@ func TestATokenServerWithoutATokenIsNotQuoted(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}})
-	_, err := c.Tags(t.Context(), repo(t, hostOf(srv)+"/web"))
+	_, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))
 	mention(t, err, registry.ErrBadAnswer, "no token")
 	if strings.Contains(err.Error(), "canary") {
 		t.Errorf("the error quotes the answer: %v", err)

@@ -64,12 +64,6 @@ func (c *Client) List(ctx context.Context, repo image.Repo, last Listing) (Listi
 	return got, nil
 }
 
-// Tags is List without an earlier answer.
-func (c *Client) Tags(ctx context.Context, repo image.Repo) ([]string, error) {
-	l, err := c.List(ctx, repo, Listing{})
-	return l.Tags, err
-}
-
 // whole reports whether the pages account for the tags: a listing from a disk
 // may be anything.
 func (l Listing) whole() bool {

@@ -3,11 +3,8 @@ package registry
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -19,19 +16,11 @@ import (
 )
 
 const (
-	// defaultTokenLife is what a token without expires_in is good for.
-	// https://distribution.github.io/distribution/spec/auth/token/
-	defaultTokenLife = time.Minute
-	maxTokenLife     = 24 * time.Hour
-	// tokenMargin is how long before its end a token is no longer used.
-	tokenMargin = 15 * time.Second
 	// pingLife is how long the way to log in is believed that led to no token.
-	pingLife     = time.Minute
-	maxPingBody  = 64 << 10 // bytes that are read, so that the connection is used again
-	maxRealm     = 2 << 10  // bytes
-	maxScopes    = 10       // of one image; registries may ask for more than pulling
-	maxRedirects = 5
-	maxSessions  = 10_000
+	pingLife    = time.Minute
+	maxPingBody = 64 << 10 // bytes that are read, so that the connection is used again
+	maxScopes   = 10       // of one image; registries may ask for more than pulling
+	maxSessions = 10_000
 )
 
 // ping is the answer of one host to "how do I log in?".
@@ -223,97 +212,6 @@ func (c *Client) login(ctx context.Context, repo image.Repo, s *session, auth au
 	return pass{header: s.header, version: version, fresh: true}, nil
 }
 
-func isBearer(c *transport.Challenge) bool { return strings.EqualFold(c.Scheme, "bearer") }
-
-// token asks the token server that the registry names.
-func (c *Client) token(ctx context.Context, challenge *transport.Challenge, scopes []string, auth authn.AuthConfig) (string, time.Duration, error) {
-	realm := challenge.Parameters["realm"]
-	u, err := url.Parse(realm)
-	if err != nil || len(realm) > maxRealm || u.Host == "" || u.User != nil {
-		return "", 0, bad("its login names no token server")
-	}
-	if err := scheme(u, c.wire.hosts.of(u)); err != nil {
-		return "", 0, &url.Error{Op: "get", URL: u.Scheme + "://" + u.Host, Err: err}
-	}
-	// The library's own rules on addresses are for those who have no guard; a
-	// token server on the registry's host is no matter for them.
-	reg, err := name.NewRegistry(u.Host, name.Insecure)
-	if err != nil {
-		return "", 0, bad("its login names no token server")
-	}
-	ask := *challenge
-	ask.Insecure = u.Scheme == "http"
-	got, err := transport.Exchange(ctx, reg, authn.FromConfig(auth), &sameHost{inner: c.wire, host: u.Host}, scopes, &ask)
-	if err != nil {
-		return "", 0, tokenFault(err)
-	}
-	token := got.AccessToken
-	if token == "" {
-		token = got.Token
-	}
-	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", 0, bad("its token server gave no token")
-	}
-	return token, tokenLife(got.ExpiresIn), nil
-}
-
-// tokenLife is how long a token is used, in time for the next.
-func tokenLife(seconds int) time.Duration {
-	life := defaultTokenLife
-	if seconds > 0 {
-		life = time.Duration(min(seconds, int(maxTokenLife/time.Second))) * time.Second
-	}
-	return life - min(tokenMargin, life/4)
-}
-
-// tokenFault keeps of an error what is not the token server's own text.
-func tokenFault(err error) error {
-	var status *transport.Error
-	var wrong *badAnswer
-	var u *url.Error
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &status), errors.As(err, &wrong), errors.As(err, &u):
-		return err
-	case errors.As(err, &syntax):
-		return bad("its token server answered something that is no token")
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled), errors.Is(err, errTimeout):
-		return err
-	}
-	return bad("its token server gave no token")
-}
-
-// sameHost lets a token server redirect to itself only: the request carries the
-// password, in its body as well.
-type sameHost struct {
-	inner http.RoundTripper
-	host  string
-	n     int
-}
-
-// RoundTrip implements http.RoundTripper.
-func (s *sameHost) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := s.inner.RoundTrip(req)
-	if err != nil || resp.StatusCode < 300 || resp.StatusCode > 399 {
-		return resp, err
-	}
-	s.n++
-	to, err := resp.Location()
-	switch {
-	case err != nil:
-		return resp, nil
-	case to.Host != s.host || to.Scheme != req.URL.Scheme:
-		err = bad("its token server redirects to another host or scheme")
-	case s.n > maxRedirects:
-		err = bad("its token server redirects more than %d times", maxRedirects)
-	}
-	if err != nil {
-		_ = resp.Body.Close()
-		return nil, err
-	}
-	return resp, nil
-}
-
 // ping asks a host how to log in, once.
 func (c *Client) ping(ctx context.Context, host string) (*transport.Challenge, error) {
 	p := c.pingOf(host)
@@ -380,109 +278,4 @@ func (r replay) RoundTrip(req *http.Request) (*http.Response, error) {
 		Status: r.resp.Status, StatusCode: r.resp.StatusCode, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: r.resp.Header.Clone(), Body: http.NoBody, Request: req,
 	}, nil
-}
-
-// base is the start of every URL of a registry.
-func (c *Client) base(host string) string {
-	if c.hosts.named(host).PlainHTTP {
-		return "http://" + host
-	}
-	return "https://" + host
-}
-
-// send sends one request. It does not follow https to http.
-func (c *Client) send(ctx context.Context, method, target string, header http.Header, as *authorized) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
-	if err != nil {
-		return nil, bad("a URL of its cannot be used")
-	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
-	cl := http.Client{Transport: as, CheckRedirect: checkRedirect}
-	return cl.Do(req)
-}
-
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return bad("it redirects more than %d times", maxRedirects)
-	}
-	if via[len(via)-1].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return bad("it redirects from https to another scheme")
-	}
-	if req.URL.User != nil {
-		return bad("it redirects to a URL with a password")
-	}
-	return nil
-}
-
-// authorized adds credentials to requests to one host, and to no other.
-type authorized struct {
-	inner  http.RoundTripper
-	base   string // scheme://host
-	header string // Authorization
-}
-
-// RoundTrip implements http.RoundTripper.
-func (a *authorized) RoundTrip(req *http.Request) (*http.Response, error) {
-	if a.header != "" && req.URL.Scheme+"://"+req.URL.Host == a.base {
-		req = req.Clone(req.Context())
-		req.Header.Set("Authorization", a.header)
-	}
-	return a.inner.RoundTrip(req)
-}
-
-// ask sends one request to the registry of the call's image, and logs in for it.
-func (k call) ask(method, target string, header http.Header) (*http.Response, error) {
-	p, err := k.c.authorize(k.ctx, k.repo)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := k.as(p, method, target, header)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
-		return resp, err
-	}
-	if resp.Request.URL.Host != k.repo.Host() {
-		return k.askElsewhere(resp, header)
-	}
-	p, more, err := k.c.again(k.ctx, k.repo, p, resp)
-	if err == nil && !more {
-		return resp, nil
-	}
-	drain(resp)
-	if err != nil {
-		return nil, err
-	}
-	return k.as(p, method, target, header)
-}
-
-func (k call) as(p pass, method, target string, header http.Header) (*http.Response, error) {
-	k.used.Store(int64(p.version))
-	return k.c.send(k.ctx, method, target, header, &authorized{inner: k.c.wire, base: k.c.base(k.repo.Host()), header: p.header})
-}
-
-// askElsewhere repeats a request that was sent on to another host, which wants
-// a token: as a stranger, since the credentials are not for that host.
-func (k call) askElsewhere(resp *http.Response, header http.Header) (*http.Response, error) {
-	at := resp.Request.URL
-	challenge := k.c.challengeOf(k.ctx, at.Host, resp)
-	if challenge == nil || !isBearer(challenge) {
-		return resp, nil
-	}
-	drain(resp)
-	var scopes []string
-	if s := challenge.Parameters["scope"]; s != "" && len(s) <= maxRealm {
-		scopes = []string{s}
-	}
-	token, _, err := k.c.token(k.ctx, challenge, scopes, authn.AuthConfig{})
-	if err != nil {
-		return nil, err
-	}
-	return k.c.send(k.ctx, resp.Request.Method, at.String(), header, &authorized{inner: k.c.wire, base: at.Scheme + "://" + at.Host, header: "Bearer " + token})
-}
-
-// drain ends an answer that is of no use, so that its connection is.
-func drain(resp *http.Response) {
-	_, _ = io.CopyN(io.Discard, resp.Body, maxPingBody)
-	_ = resp.Body.Close()
 }
