@@ -45,6 +45,7 @@ func (h helperCall) run(ctx context.Context) (*authn.AuthConfig, error) {
 	cmd.Stdin = strings.NewReader(h.server)
 	cmd.Stdout = out
 	cmd.WaitDelay = helperWaitDelay
+	endAll(cmd)
 	err = cmd.Run()
 	switch {
 	case ctx.Err() != nil:

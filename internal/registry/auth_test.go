@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -287,11 +288,12 @@ func TestAHelpersAnswer(t *testing.T) {
 }
 
 func TestAHelperThatHangsIsEnded(t *testing.T) {
-	runs := helper(t, "slow", "sleep 600")
+	pid := filepath.Join(t.TempDir(), "pid")
+	helper(t, "slow", "sleep 600 & echo $! > "+pid+".new; mv "+pid+".new "+pid+"; wait")
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for ctx.Err() == nil { // as soon as it runs
-			if _, err := os.Stat(runs); err == nil {
+			if _, err := os.Stat(pid); err == nil {
 				cancel()
 			}
 			time.Sleep(5 * time.Millisecond)
@@ -300,6 +302,15 @@ func TestAHelperThatHangsIsEnded(t *testing.T) {
 	if _, err := (helperCall{"slow", "ghcr.io"}).run(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
+	child := lines(t, pid)[0]
+	for range 1000 { // it is gone, or nothing but an entry that nobody has collected
+		state, err := exec.Command("ps", "-o", "stat=", "-p", child).Output()
+		if err != nil || strings.HasPrefix(strings.TrimSpace(string(state)), "Z") {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Errorf("what the helper started, process %s, still runs", child)
 }
 
 func TestAHelperIsRunOncePerRegistry(t *testing.T) {
