@@ -108,28 +108,20 @@ func (l *line) story(f *fate) {
 	l.live(f)
 }
 
-// live ticks until nothing moves any more, for longer than a new image is too
-// young.
+// live ticks until nothing moves any more and no image is new.
 func (l *line) live(f *fate) {
 	l.t.Helper()
-	quiet := 0
 	for range 20 {
 		l.reportGreen()
-		l.now = l.now.Add(time.Second)
+		l.now = l.now.Add(storyAge)
 		out, err := l.bot.Tick(l.t.Context())
 		switch {
 		case f.dead:
 			*f = fate{}
 			l.mortal(f)
-			quiet = 0
 		case err != nil:
 			l.t.Fatal(err)
-		case out.Changed():
-			quiet = 0
-		default:
-			quiet++
-		}
-		if quiet > int(storyAge/time.Second) {
+		case !out.Changed() && len(out.Situation.Sights) == 0:
 			return
 		}
 	}

@@ -83,7 +83,7 @@ func (b *Bot) extend(head string) error {
 	var fresh []*point
 	for at := head; len(fresh) < limit; {
 		if len(h.line) > 0 && h.line[0].Hash == at {
-			line := append(fresh, h.line...)
+			line := slices.Concat(fresh, h.line)
 			h.line = line[:min(len(line), limit)]
 			return nil
 		}

@@ -65,7 +65,7 @@ func TestABotThatRanForLongKnowsWhatAFreshOneDoes(t *testing.T) {
 	fresh := func() *Bot { return &Bot{cfg: Config{Git: repo}, history: history{limit: limit}} }
 	old, rnd := fresh(), rand.New(rand.NewPCG(1, 2))
 	var heads []string
-	for i := range 300 {
+	for i := range 120 {
 		parent := ""
 		if n := len(heads); n > 0 {
 			parent = heads[n-1]

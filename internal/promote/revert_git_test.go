@@ -43,6 +43,43 @@ func (l *line) mustHold(env, commit, from, to string) {
 	}
 }
 
+// TestAPersonsRevertHolds takes back what the bot wrote, in an environment that
+// is pushed to and in one behind a pull request: the bot leaves it so until there
+// is something newer.
+func TestAPersonsRevertHolds(t *testing.T) {
+	for _, env := range []string{"dev", "staging"} {
+		t.Run(env, func(t *testing.T) {
+			l := newLine(t, nil)
+			l.push("1.1.0")
+			l.settle()
+			if got := l.versions("web"); got != "1.1.0 1.1.0 1.0.0" {
+				t.Fatal(got)
+			}
+			path := "envs/" + env + "/web/deployment.yaml"
+			l.commit("this breaks checkout\n", map[string][]byte{path: []byte(strings.ReplaceAll(l.file(l.head(), path), "web:1.1.0", "web:1.0.0"))})
+			reverted := l.head()
+			l.settle()
+			if l.versions("web"); l.head() != reverted {
+				t.Errorf("the person was undone: %s", l.versions("web"))
+			}
+			var why []string
+			for _, m := range l.tick().Plan.Waiting {
+				if m.Env.Name == env {
+					why = m.Hold
+				}
+			}
+			if got := strings.Join(why, "; "); !strings.Contains(got, "1.1.0 was in "+env+" until commit "+reverted[:12]+" took it back to 1.0.0; it waits for something newer than 1.1.0") {
+				t.Errorf("%s waits because %q", env, got)
+			}
+			l.push("1.1.1")
+			l.settle()
+			if got := l.versions("web"); got != "1.1.1 1.1.1 1.0.0" {
+				t.Errorf("something newer: %s", got)
+			}
+		})
+	}
+}
+
 func TestARevertHoldsAlsoWhenItIsNotTheLastThingThatTowpathWrote(t *testing.T) {
 	l := newLine(t, nil)
 	for _, tag := range []string{"1.1.0", "1.2.0"} {
