@@ -230,6 +230,31 @@ func TestRegistriesAndTheirSchemaAgree(t *testing.T) {
 	}
 }
 
+// TestTheRegistriesThatTheGuideShowsAreGood holds the guide's files to the schema.
+func TestTheRegistriesThatTheGuideShowsAreGood(t *testing.T) {
+	guide, err := os.ReadFile("../docs/guides/registries.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, shown := compileRegistries(t), 0
+	for _, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)\n```$").FindAllStringSubmatch(string(guide), -1) {
+		if !strings.Contains(block[1], "kind: Registries") {
+			continue
+		}
+		shown++
+		var doc any
+		if err := yaml.Unmarshal([]byte(block[1]), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(doc); err != nil {
+			t.Errorf("%v in\n%s", err, block[1])
+		}
+	}
+	if shown == 0 {
+		t.Error("no file of kind Registries is shown")
+	}
+}
+
 var oldTruth = regexp.MustCompile(`: (?:yes|no|on|off|y|n)\b`)
 
 // withoutEmpty drops what LoadHosts takes for a key that is not there.
