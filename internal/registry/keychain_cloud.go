@@ -20,12 +20,15 @@ import (
 
 // Limits of the login of clouds.
 const (
-	cloudTimeout    = 5 * time.Second  // all requests of one login; metadata servers that are not there do not answer
-	cloudKeep       = 10 * time.Minute // a token that does not say when it expires
-	cloudPause      = 10 * time.Minute // after a failure, where nobody asked for this cloud by name
-	cloudPauseOwn   = time.Minute      // after a failure, where an operator did
-	maxCloudAnswer  = 1 << 20          // bytes of one answer
-	maxCloudHeaders = 256 << 10        // bytes
+	cloudTimeout  = 5 * time.Second  // all requests of one login; metadata servers that are not there do not answer
+	cloudKeep     = 10 * time.Minute // a token that does not say when it expires
+	cloudPause    = 10 * time.Minute // after a failure, where nobody asked for this cloud by name
+	cloudPauseOwn = time.Minute      // after a failure, where an operator did
+	// amazonsOwn is where Amazon's metadata servers are besides 169.254.0.0/16.
+	amazonsOwn = "fd00:ec2::/32"
+
+	maxCloudAnswer  = 1 << 20   // bytes of one answer
+	maxCloudHeaders = 256 << 10 // bytes
 )
 
 // provider logs in at one cloud for one registry. The error is in words that
@@ -172,7 +175,7 @@ func isMetadata(host string) bool {
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
-	return err == nil && (addr.IsLinkLocalUnicast() || amazonsOwn.Contains(addr))
+	return err == nil && (addr.IsLinkLocalUnicast() || netip.MustParsePrefix(amazonsOwn).Contains(addr))
 }
 
 // cloudWire bounds the answers that the vendors' libraries read.
@@ -203,8 +206,5 @@ func vendorSays(err error, otherwise string) error {
 	}
 	return errors.New(otherwise)
 }
-
-// amazonsOwn holds what Amazon's metadata servers have besides 169.254.0.0/16.
-var amazonsOwn = netip.MustParsePrefix("fd00:ec2::/32")
 
 var codeGrammar = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
