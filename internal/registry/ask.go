@@ -74,13 +74,14 @@ func (k call) ask(method, target string, header http.Header) (*http.Response, er
 	if resp.Request.URL.Host != k.repo.Host() {
 		return k.askElsewhere(resp, header)
 	}
-	p, more, err := k.c.again(k.ctx, k.repo, p, resp)
-	if err == nil && !more {
-		return resp, nil
-	}
+	// Whoever logs in needs one of the places that open answers take.
 	drain(resp)
-	if err != nil {
+	p, more, err := k.c.again(k.ctx, k.repo, p, resp)
+	switch {
+	case err != nil:
 		return nil, err
+	case !more:
+		return resp, nil
 	}
 	return k.as(p, method, target, header)
 }

@@ -328,3 +328,83 @@ func TestPlatforms(t *testing.T) {
 		}
 	}
 }
+
+func TestAHostThatHangsDelaysNoOtherAndIsSoonGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hung atomic.Int64
+		c := client(t, registry.Config{Transport: stuck(func(req *http.Request) bool {
+			if req.URL.Host == "hanging.example" {
+				hung.Add(1)
+				return true
+			}
+			return false
+		})})
+		began := time.Now()
+		var bad, good sync.WaitGroup
+		for i := range 200 {
+			bad.Go(func() {
+				_, err := c.List(t.Context(), repo(t, fmt.Sprintf("hanging.example/app%d", i)), registry.Listing{})
+				mention(t, err, registry.ErrUnavailable, "hanging.example")
+			})
+			good.Go(func() { list(t, c, fmt.Sprintf("good.example/app%d", i%50), registry.Listing{}) })
+		}
+		good.Wait()
+		if took := time.Since(began); took > 10*time.Second { // its own pace
+			t.Errorf("the good registry took %s", took)
+		}
+		bad.Wait()
+		if took := time.Since(began); took > 10*time.Minute {
+			t.Errorf("200 questions to a host that hangs took %s", took)
+		}
+		if n := hung.Load(); n > 10 {
+			t.Errorf("a host that hangs was asked %d times", n)
+		}
+	})
+}
+
+// stuck answers at once but where hang says so: there it never does.
+type stuck func(*http.Request) bool
+
+func (s stuck) RoundTrip(req *http.Request) (*http.Response, error) {
+	if s(req) {
+		<-req.Context().Done()
+		return nil, context.Cause(req.Context())
+	}
+	return paper(func(*http.Request) (int, string) { return 200, `{"tags":["1.0.0"]}` }).RoundTrip(req)
+}
+
+func TestManyCallsThatAreRefusedAtOnceShareOneLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tokens, refused atomic.Int64
+		var good atomic.Int64 // the number of the token that is taken
+		c := client(t, registry.Config{Transport: headed(func(req *http.Request) (int, string, http.Header) {
+			time.Sleep(time.Second)
+			switch {
+			case req.URL.Path == "/token":
+				return 200, fmt.Sprintf(`{"token":"t%d","expires_in":36000}`, tokens.Add(1)), nil
+			case req.Header.Get("Authorization") != fmt.Sprintf("Bearer t%d", good.Load()):
+				refused.Add(1)
+				return 401, "", http.Header{"Www-Authenticate": {`Bearer realm="https://registry.example/token"`}}
+			}
+			return 200, "", http.Header{"Docker-Content-Digest": {someDigest}}
+		})})
+		for round := range int64(3) {
+			good.Store(round + 1) // the token before is no longer taken
+			var wg sync.WaitGroup
+			for i := range 40 {
+				wg.Go(func() {
+					if _, err := c.Digest(t.Context(), ref(t, fmt.Sprintf("registry.example/web:%d", i))); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if tokens.Load() != round+1 {
+				t.Errorf("round %d: %d tokens", round, tokens.Load())
+			}
+		}
+		if refused.Load() > 1+2*40 { // the ping, and each call of the later rounds once
+			t.Errorf("%d refusals", refused.Load())
+		}
+	})
+}

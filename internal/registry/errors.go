@@ -94,7 +94,7 @@ func (k call) judge(err error) verdict {
 	var proxy *proxyRefused
 	switch {
 	case errors.As(err, &rest):
-		return verdict{ErrUnavailable, rest.Error(), "it is tried again then"}
+		return verdict{ErrUnavailable, rest.Error(), "it is tried again after that"}
 	case errors.As(err, &none):
 		return verdict{ErrUnauthorized, none.reason, none.hint}
 	case errors.As(err, &wrong):

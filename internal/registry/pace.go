@@ -52,11 +52,11 @@ func (r *resting) Error() string {
 	if r.until.IsZero() {
 		return r.host + " failed, and one request is finding out whether it is back"
 	}
-	at := r.until.UTC().Format(time.RFC3339)
 	if r.told {
-		return r.host + " asked to be left alone until " + at
+		return r.host + " asked to be left alone until " + r.until.UTC().Format(time.RFC3339)
 	}
-	return r.host + " failed several times and is left alone until " + at
+	// Without the time, which is another after each try: status lines stay equal.
+	return r.host + " failed several times in a row and is left alone for a while"
 }
 
 // RetryAt is when the registry said that it may be asked again; zero: it did

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -93,5 +94,115 @@ func TestAPushReplacesWhatATagNames(t *testing.T) {
 	_, header, _ := get(t, "http://"+s.Host()+"/v2/web/manifests/main", "", "")
 	if got := header.Get("Docker-Content-Digest"); first == second || got != second {
 		t.Errorf("pushed %s, then %s; the tag names %s", first, second, got)
+	}
+}
+
+// send asks as given, and returns the answer without its body.
+func send(t *testing.T, url string, header http.Header) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp
+}
+
+func TestAListThatDidNotChangeHasNoBody(t *testing.T) {
+	s, err := ociregistry.Start(ociregistry.Config{ETags: true, PageSize: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.PushAll("web", "a", "b"); err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + s.Host() + "/v2/web/tags/list"
+	first := send(t, url, http.Header{})
+	if first.StatusCode != http.StatusOK || first.Header.Get("ETag") == "" || s.ListBytes() == 0 {
+		t.Fatalf("%d, %v, %d bytes", first.StatusCode, first.Header, s.ListBytes())
+	}
+	s.Reset()
+	with := http.Header{"If-None-Match": {first.Header.Get("ETag")}}
+	if again := send(t, url, with); again.StatusCode != http.StatusNotModified || s.ListBytes() != 0 {
+		t.Errorf("%d, %d bytes", again.StatusCode, s.ListBytes())
+	}
+	if err := s.PushAll("web", "c"); err != nil { // the page is the same, but no longer the last
+		t.Fatal(err)
+	}
+	if after := send(t, url, with); after.StatusCode != http.StatusOK || after.Header.Get("Link") == "" {
+		t.Errorf("%d, %v", after.StatusCode, after.Header)
+	}
+}
+
+func TestATokenIsForOneRepositoryAndEnds(t *testing.T) {
+	s, err := ociregistry.Start(ociregistry.Config{User: "u", Password: "p", Tokens: true, TokenLife: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.PushAll("web", "a"); err != nil {
+		t.Fatal(err)
+	}
+	base := "http://" + s.Host()
+	ping := send(t, base+"/v2/", http.Header{})
+	if c := ping.Header.Get("WWW-Authenticate"); ping.StatusCode != 401 || c != `Bearer realm="`+base+`/token",service="`+s.Host()+`"` {
+		t.Errorf("%d, challenge %q", ping.StatusCode, c)
+	}
+	list := base + "/v2/web/tags/list"
+	if c := send(t, list, http.Header{}).Header.Get("WWW-Authenticate"); !strings.Contains(c, `scope="repository:web:pull"`) {
+		t.Errorf("challenge %q", c)
+	}
+	token := func(scope, password string) string {
+		_, _, body := get(t, base+"/token?scope="+scope, "u", password)
+		var answer struct {
+			Token   string
+			Expires int `json:"expires_in"`
+		}
+		if password == "p" && (json.Unmarshal([]byte(body), &answer) != nil || answer.Expires != 1) {
+			t.Errorf("token %s", body)
+		}
+		return answer.Token
+	}
+	if token("repository:web:pull", "wrong") != "" {
+		t.Error("a token for a wrong password")
+	}
+	status := func(token string) int {
+		return send(t, list, http.Header{"Authorization": {"Bearer " + token}}).StatusCode
+	}
+	other, right := token("repository:api:pull", "p"), token("repository:web:pull", "p")
+	if status(right) != 200 || status(other) != 401 || status("x") != 401 {
+		t.Errorf("with the token %d, with another's %d, with none %d", status(right), status(other), status("x"))
+	}
+	for status(right) == 200 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if s.Tokens() != 3 || s.Pings() != 1 {
+		t.Errorf("%d tokens and %d pings were counted", s.Tokens(), s.Pings())
+	}
+}
+
+func TestFailuresOnDemand(t *testing.T) {
+	s, err := ociregistry.Start(ociregistry.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	base := "http://" + s.Host()
+	s.Fail(&ociregistry.Failure{Status: 429, RetryAfter: "7", Path: "/v2/web/"})
+	if r := send(t, base+"/v2/web/tags/list", http.Header{}); r.StatusCode != 429 || r.Header.Get("Retry-After") != "7" {
+		t.Errorf("%d, %v", r.StatusCode, r.Header)
+	}
+	if r := send(t, base+"/v2/", http.Header{}); r.StatusCode != 200 {
+		t.Errorf("another path: %d", r.StatusCode)
+	}
+	s.Fail(nil)
+	if r := send(t, base+"/v2/web/tags/list", http.Header{}); r.StatusCode != 404 {
+		t.Errorf("healed: %d", r.StatusCode)
 	}
 }
