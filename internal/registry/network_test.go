@@ -468,3 +468,38 @@ func TestARegistryThatIsElsewhere(t *testing.T) {
 		})
 	}
 }
+
+func TestHTTP2IsSpokenWhereItIsOffered(t *testing.T) {
+	ours := newAuthority(t)
+	ca := write(t, filepath.Join(t.TempDir(), "ca.pem"), ours.pem)
+	cert, key := ours.sign(t, "127.0.0.1", time.Now().Add(time.Hour))
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var old atomic.Int64
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			old.Add(1)
+		}
+		if r.URL.Path == "/v2/rude/tags/list" {
+			panic(http.ErrAbortHandler) // RST_STREAM
+		}
+		_, _ = io.WriteString(w, `{"tags":["1.0.0"]}`)
+	}))
+	srv.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	srv.EnableHTTP2 = true
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	srv.StartTLS()
+	defer srv.Close()
+	host := strings.TrimPrefix(srv.URL, "https://")
+	c := client(t, registry.Config{Hosts: []registry.Host{{Host: host, CAFile: ca, PrivateNetwork: true}}})
+	list(t, c, host+"/web", registry.Listing{})
+	_, err = c.List(t.Context(), repo(t, host+"/rude"), registry.Listing{})
+	mention(t, err, registry.ErrUnavailable, "the connection broke")
+	list(t, c, host+"/web", registry.Listing{})
+	if old.Load() != 0 {
+		t.Errorf("%d requests over HTTP/1", old.Load())
+	}
+	c.Close()
+}
