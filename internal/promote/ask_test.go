@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/registry"
 	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/internal/state"
 )
@@ -273,4 +277,57 @@ func TestAProblemWithARegistryIsRecordedOnceAndTakenOutWhenItIsOver(t *testing.T
 	l.commit("back\n", map[string][]byte{"policies/api.yaml": []byte(strings.ReplaceAll(l.file(l.head(), "policies/api.yaml"), "127.0.0.1:1/", l.reg.Host()+"/"))})
 	l.tick()
 	check("when it is over", 0)
+}
+
+// TestARegistryThatDoesNotAnswerDelaysNoOther has the registry of api behind a
+// gate: web moves meanwhile, and api when the gate opens.
+func TestARegistryThatDoesNotAnswerDelaysNoOther(t *testing.T) {
+	gate := make(chan struct{})
+	l := newLine(t, nil)
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: l.reg.Host()})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-gate:
+			proxy.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(slow.Close)
+	host := strings.TrimPrefix(slow.URL, "http://")
+	l.commit("elsewhere\n", map[string][]byte{"policies/api.yaml": []byte(strings.ReplaceAll(l.file(l.head(), "policies/api.yaml"), l.reg.Host()+"/", host+"/"))})
+	awake := make(chan struct{}, 1)
+	client := registry.New(registry.Config{InsecureHosts: []string{l.reg.Host(), host}})
+	t.Cleanup(client.Close)
+	s := scan.New(scan.Config{Registry: client, Patience: 200 * time.Millisecond, Wake: func() {
+		select {
+		case awake <- struct{}{}:
+		default:
+		}
+	}})
+	t.Cleanup(s.Close)
+	l.bot = l.botWith(l.git, s)
+	l.push("1.1.0")
+	if err := l.reg.PushAll("shop/api", "1.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	out := l.tick()
+	for out.Pushed == "" { // a machine so slow that neither answered
+		out = l.tick()
+	}
+	if web, api := l.versions("web"), l.versions("api"); web != "1.1.0 1.0.0 1.0.0" || api != "1.0.0 1.0.0 1.0.0" {
+		t.Errorf("while one does not answer: web %s, api %s", web, api)
+	}
+	if p := out.Situation.Choices[0].Problem; !strings.Contains(p, "has not answered yet") || !strings.Contains(p, host) {
+		t.Errorf("api: %q", p)
+	}
+	close(gate)
+	<-awake
+	for range 100 {
+		if l.tick(); l.versions("api") != "1.0.0 1.0.0 1.0.0" {
+			break
+		}
+	}
+	if api := l.versions("api"); api != "1.0.1 1.0.0 1.0.0" {
+		t.Errorf("once it answers: api %s", api)
+	}
 }
