@@ -165,7 +165,7 @@ func (c *connection) newBot(repo *gitrepo.Repo, scanner promote.Scanner, logger 
 	return promote.New(promote.Config{
 		Git: repo, Scanner: scanner, Forge: forge, Branch: c.branch, User: botUser, Logger: logger, Now: now,
 		Author:               repo.Author(),
-		States:               func(ctx context.Context) (state.State, error) { return state.Load(ctx, repo) },
+		States:               state.NewLoader(repo).Load,
 		AllowUnauthenticated: unauthenticated, Howto: localHowto(),
 	})
 }

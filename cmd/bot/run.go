@@ -111,7 +111,7 @@ func (b *botLoop) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := scan.Config{Dir: dir, Due: due, Patience: patience, Wake: b.wake, Logger: b.logger}
+	c := scan.Config{Dir: dir, Due: due, Patience: patience, Wake: b.wake, Logger: b.logger, Terse: true}
 	if b.once {
 		c.Due, c.Patience = nil, 0
 	}
