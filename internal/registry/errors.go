@@ -39,14 +39,15 @@ func bad(format string, args ...any) error {
 
 // statusError is an answer that is not the one asked for.
 type statusError struct {
-	code int
-	host string
+	code  int
+	host  string
+	login bool // of the way to log in, not of the image
 }
 
 func (s *statusError) Error() string { return fmt.Sprintf("%d %s", s.code, http.StatusText(s.code)) }
 
 func statusOf(resp *http.Response) error {
-	return &statusError{code: resp.StatusCode, host: resp.Request.URL.Host}
+	return &statusError{code: resp.StatusCode, host: resp.Request.URL.Host, login: resp.Request.URL.Path == pingPath}
 }
 
 // verdict is an error in the user's words.
@@ -72,7 +73,7 @@ func (k call) fail(err error) error {
 	}
 	v := k.judge(err)
 	rest := k.budget.rest.Load()
-	if v.kind == ErrUnavailable && rest != nil {
+	if errors.Is(v.kind, ErrUnavailable) && rest != nil {
 		if rest.told && !errors.As(err, new(*resting)) {
 			v.reason += ", and asked to be left alone until " + rest.until.UTC().Format(time.RFC3339)
 		}
@@ -131,7 +132,7 @@ func asStatus(err error) (statusError, bool) {
 	if !errors.As(err, &lib) {
 		return statusError{}, false
 	}
-	s := statusError{code: lib.StatusCode}
+	s := statusError{code: lib.StatusCode, login: true} // the library only logs in
 	if lib.Request != nil && lib.Request.URL != nil {
 		s.host = lib.Request.URL.Host
 	}
@@ -189,6 +190,8 @@ func (k call) status(s statusError) verdict {
 	switch code := s.code; {
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		return verdict{ErrUnauthorized, reason, k.c.keys.remedy(k.repo)}
+	case code == http.StatusNotFound && s.login:
+		return verdict{ErrBadAnswer, reason + " where one logs in", "check that " + host + " is an image registry"}
 	case code == http.StatusNotFound:
 		return verdict{ErrNotFound, reason, "check the image's name and tag; some registries say this of private images to strangers"}
 	case code == http.StatusTooManyRequests:

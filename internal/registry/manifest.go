@@ -62,7 +62,10 @@ func (k call) digest(what string) (image.Digest, error) {
 	switch {
 	case resp.StatusCode == http.StatusMethodNotAllowed, resp.StatusCode == http.StatusNotImplemented,
 		resp.StatusCode == http.StatusOK && said == "":
-		_, d, err := k.manifest(what)
+		data, d, err := k.manifest(what)
+		if err == nil && !isManifest(data) {
+			return "", bad("it answered something that is no manifest")
+		}
 		return d, err
 	case resp.StatusCode != http.StatusOK:
 		return "", statusOf(resp)
@@ -75,6 +78,15 @@ func (k call) digest(what string) (image.Digest, error) {
 		return "", bad("it answered with another digest than the one asked for")
 	}
 	return d, nil
+}
+
+// isManifest tells a manifest from a page for people: every format has a
+// version.
+func isManifest(data []byte) bool {
+	var m struct {
+		SchemaVersion int `json:"schemaVersion"`
+	}
+	return json.Unmarshal(data, &m) == nil && m.SchemaVersion > 0
 }
 
 // manifest returns the manifest of a tag or digest, and its own digest, which

@@ -188,9 +188,7 @@ func (p *pace) enter(ctx context.Context) (*ticket, error) {
 		}
 		p.mu.Unlock()
 		if patience == nil {
-			timer := time.NewTimer(probeWait)
-			defer timer.Stop()
-			patience = timer.C
+			patience = time.After(probeWait)
 		}
 		select {
 		case <-probe:

@@ -192,6 +192,7 @@ func TestEachFaultOfManifestsBeforeARealRegistryEndsInItsSentinel(t *testing.T) 
 		{"a tag: 404", digest, faults.Rule{Path: manifests, Fault: faults.Status(404)}, registry.ErrNotFound, 1},
 		{"a tag: 429", digest, faults.Rule{Path: manifests, Fault: faults.Status(429)}, registry.ErrUnavailable, 1},
 		{"a tag: 503", digest, faults.Rule{Path: manifests, Fault: faults.Status(503)}, registry.ErrUnavailable, 1},
+		{"a tag: a page for people", digest, faults.Rule{Path: manifests, Fault: faults.HTML()}, registry.ErrBadAnswer, 2},
 		{"an index: another one than asked for", platforms, faults.Rule{Path: manifests, Fault: faults.Twist(other)}, registry.ErrBadAnswer, 1},
 		{"an index: a page for people", platforms, faults.Rule{Path: manifests, Fault: faults.HTML()}, registry.ErrBadAnswer, 1},
 		{"an index: cut short", platforms, faults.Rule{Path: manifests, Fault: faults.Truncate(50)}, registry.ErrUnavailable, 1},

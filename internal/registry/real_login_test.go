@@ -21,6 +21,7 @@ func TestEachFaultOfATokenServerEndsInItsSentinel(t *testing.T) {
 	}{
 		{"401", faults.Status(401), registry.ErrUnauthorized, "401 Unauthorized", 1},
 		{"403", faults.Status(403), registry.ErrUnauthorized, "403 Forbidden", 1},
+		{"404", faults.Status(404), registry.ErrBadAnswer, "404 Not Found where one logs in", 1},
 		{"429", faults.Status(429), registry.ErrUnavailable, "429 Too Many Requests", 1},
 		{"429 with Retry-After", faults.Status(429, "Retry-After", "1"), registry.ErrUnavailable, "asked to be left alone until", 1},
 		{"500", faults.Status(500), registry.ErrUnavailable, "500 Internal Server Error", 1},
@@ -75,6 +76,7 @@ func TestEachFaultOfTheWayToLogInEndsInItsSentinel(t *testing.T) {
 		kept     bool // the way to log in is believed for a minute, so that not every image asks anew
 	}{
 		{"403", faults.Status(403), registry.ErrUnauthorized, "403 Forbidden", false},
+		{"404", faults.Status(404), registry.ErrBadAnswer, "404 Not Found where one logs in", false},
 		{"429", faults.Status(429), registry.ErrUnavailable, "429 Too Many Requests", false},
 		{"500", faults.Status(500), registry.ErrUnavailable, "500 Internal Server Error", false},
 		{"418", faults.Status(418), registry.ErrBadAnswer, "418", false},

@@ -148,7 +148,7 @@ func perform[T any](ctx context.Context, c *Client, op string, repo image.Repo, 
 	k, done := c.begin(ctx, op, repo, pages)
 	defer done()
 	v, err := f(k)
-	if err != nil && k.judge(err).kind == ErrUnauthorized {
+	if err != nil && errors.Is(k.judge(err).kind, ErrUnauthorized) {
 		c.forget(repo)
 		if c.keys.refused(k.ctx, repo, int(k.used.Load())) {
 			v, err = f(k)

@@ -16,6 +16,7 @@ import (
 )
 
 const (
+	pingPath = "/v2/"
 	// pingLife is how long the way to log in is believed that led to no token.
 	pingLife    = time.Minute
 	maxPingBody = 64 << 10 // bytes that are read, so that the connection is used again
@@ -222,7 +223,7 @@ func (c *Client) ping(ctx context.Context, host string) (*transport.Challenge, e
 	if p.challenge != nil {
 		return p.challenge, nil
 	}
-	resp, err := c.send(ctx, http.MethodGet, c.base(host)+"/v2/", nil, &authorized{inner: c.wire})
+	resp, err := c.send(ctx, http.MethodGet, c.base(host)+pingPath, nil, &authorized{inner: c.wire})
 	if err != nil {
 		return nil, err
 	}

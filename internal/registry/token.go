@@ -102,8 +102,10 @@ func (s *sameHost) RoundTrip(req *http.Request) (*http.Response, error) {
 	s.n++
 	to, err := resp.Location()
 	switch {
-	case err != nil:
+	case errors.Is(err, http.ErrNoLocation):
 		return resp, nil
+	case err != nil:
+		err = bad("its token server redirects to what is no URL")
 	case to.Host != s.host || to.Scheme != req.URL.Scheme:
 		err = bad("its token server redirects to another host or scheme")
 	case s.n > maxRedirects:
