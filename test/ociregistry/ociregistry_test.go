@@ -201,14 +201,14 @@ func TestFailuresOnDemand(t *testing.T) {
 	defer s.Close()
 	base := "http://" + s.Host()
 	s.Fail(&ociregistry.Failure{Status: 429, RetryAfter: "7", Path: "/v2/web/"})
-	if r := send(t, base+"/v2/web/tags/list", http.Header{}); r.StatusCode != 429 || r.Header.Get("Retry-After") != "7" {
+	if r := send(t, base+"/v2/web/tags/list", http.Header{}); r.StatusCode != http.StatusTooManyRequests || r.Header.Get("Retry-After") != "7" {
 		t.Errorf("%d, %v", r.StatusCode, r.Header)
 	}
-	if r := send(t, base+"/v2/", http.Header{}); r.StatusCode != 200 {
+	if r := send(t, base+"/v2/", http.Header{}); r.StatusCode != http.StatusOK {
 		t.Errorf("another path: %d", r.StatusCode)
 	}
 	s.Fail(nil)
-	if r := send(t, base+"/v2/web/tags/list", http.Header{}); r.StatusCode != 404 {
+	if r := send(t, base+"/v2/web/tags/list", http.Header{}); r.StatusCode != http.StatusNotFound {
 		t.Errorf("healed: %d", r.StatusCode)
 	}
 }
