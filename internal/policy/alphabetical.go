@@ -34,8 +34,9 @@ func (alphabeticalOrder) parse(value string, text *string) (reason string) {
 	return ""
 }
 
-func (alphabeticalOrder) lane(*string) string   { return "" }
-func (alphabeticalOrder) reject(*string) string { return "" }
+func (alphabeticalOrder) leave(string, bool) bool { return true }
+func (alphabeticalOrder) lane(*string) *barrier   { return nil }
+func (alphabeticalOrder) reject(*string) string   { return "" }
 
 func (o alphabeticalOrder) compare(a, b *string) (rank int, same bool) {
 	if o.oldest {

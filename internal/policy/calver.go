@@ -15,7 +15,7 @@ type calverOrder struct {
 	current *date // nil: it is none and sets no form
 	open    bool  // the filter says which tags belong together
 
-	wrongPrefix, wrongFields string
+	wrongPrefix, wrongFields barrier
 }
 
 func newCalverOrder(p Policy) (order[date], *flaw) {
@@ -41,28 +41,34 @@ func (o *calverOrder) read(value string, kept bool) string {
 		return reason
 	}
 	o.current, o.open = &d, !kept
-	o.wrongPrefix = "another lane: a v in front, the current tag has none" + lanesEnd
+	o.wrongPrefix = another("a v in front, the current tag has none")
 	if d.prefix {
-		o.wrongPrefix = "another lane: no v in front, the current tag has one" + lanesEnd
+		o.wrongPrefix = another("no v in front, the current tag has one")
 	}
-	o.wrongFields = "another lane: its date is not as precise, or more precise, than that of the current tag" + lanesEnd
+	o.wrongFields = another("its date is not as precise, or more precise, than that of the current tag")
 	return ""
+}
+
+// leave: a word such as latest is left, and one that may name a variant only when the
+// filter drops it or every lane is taken.
+func (o *calverOrder) leave(value string, kept bool) bool {
+	return !hasDigit(value) && (!kept || !o.strict || variantOf(value) == "")
 }
 
 func (o *calverOrder) parse(value string, d *date) string { return o.layout.parse(value, d) }
 
 // lane keeps the v and the precision of the date. A number the layout may leave out
 // counts on within a date, and is no other lane.
-func (o *calverOrder) lane(d *date) string {
+func (o *calverOrder) lane(d *date) *barrier {
 	switch {
 	case !o.strict || o.open || o.current == nil:
-		return ""
+		return nil
 	case d.prefix != o.current.prefix:
-		return o.wrongPrefix
+		return &o.wrongPrefix
 	case d.precision != o.current.precision:
-		return o.wrongFields
+		return &o.wrongFields
 	}
-	return ""
+	return nil
 }
 
 func (o *calverOrder) reject(*date) string { return "" }

@@ -162,7 +162,10 @@ func TestAPolicyThatCanNeverChooseAnythingIsTold(t *testing.T) {
 		{inRange("~1.2.3", anyLane), "1.2", ""},
 		{inRange("^1.2.3"), "1.2", ""},
 		{inRange("~1.2"), "1", "form"},
-		{inRange(">=2024"), "19.0.0", ""}, // 3000.0.0 is no year
+		{inRange(">=2024"), "19.0.0", "form"},
+		{inRange(">=1000"), "19.0.0", ""}, // 1000.0.0 is no year
+		{inRange(">=2025"), "2024.1.0", ""},
+		{inRange(">=20240101"), "2024.1.0", "form"},
 		{inRange(">=2024 <2025"), "19.0.0", "form"},
 		{inRange(">=2024 <2025", anyLane), "19.0.0", ""},
 		{inRange("1.x"), "V1.0.0", "the current tag V1.0.0 is not a version: unparseable capital V, so nothing can be compared with it"},

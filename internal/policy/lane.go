@@ -1,51 +1,96 @@
 package policy
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
-// laneReasons are why tags are not in the lane of the current one, worded once.
-// Tags of one repository often tell several stories at once: 1.2.3 and
-// 1.2.3-alpine, 1.2 and 1.2.3.
-type laneReasons struct {
-	wrongWord, wrongPrefix, wrongParts, wrongSuffix, lowerBase, wrongBuild, wrongYear string
+// barrier is why a tag is not in the lane of the current one, worded once.
+type barrier struct {
+	reason string
+	open   string // the same with what opens the lane; empty: nothing does
+	alien  bool   // the tag has no place in the order of the current one
 }
+
+func (b *barrier) isAlien() bool { return b != nil && b.alien }
 
 const lanesEnd = " (lane: any accepts it)"
 
-// firstOddYear: a first number below it is no year; tags with a year are another
-// scheme then.
-const firstOddYear = 1000
+func another(lane string, args ...any) barrier {
+	s := "another lane: " + fmt.Sprintf(lane, args...)
+	return barrier{reason: s, open: s + lanesEnd}
+}
 
-func newLaneReasons(o *semverOrder) laneReasons {
-	cur := o.current
-	r := laneReasons{
-		wrongWord:   fmt.Sprintf("another lane: it does not begin with %s as the current tag", o.word),
-		wrongPrefix: "another lane: a v in front, the current tag has none",
-		wrongParts:  fmt.Sprintf("another lane: the current tag has %s", plural(cur.parts, "numeric part")),
-		wrongSuffix: "another lane: a suffix, the current tag has none",
-		lowerBase:   "another lane: a lower version of the base system than in the current tag",
-		wrongBuild:  "another lane: not the same kind of build as in the current tag",
-		wrongYear:   "another lane: the first number is a year, in the current tag it is not",
+// laneBarriers are those of versions. Tags of one repository often tell several
+// stories at once: 1.2.3 and 1.2.3-alpine, 1.2 and 1.2.3.
+type laneBarriers struct {
+	integer, loose, sameRelease                                                              barrier
+	wrongWord, wrongPrefix, wrongParts, wrongSuffix, lowerBase, wrongBuild, tooHigh, nobodys barrier
+}
+
+// What the first number of a version is taken for. Tags of one repository can be
+// versions, years, dates and commits without a letter, and their numbers grow in this
+// order.
+const (
+	firstOddNumber  = 1000  // below it: a version, which is followed by no year
+	firstLongNumber = 10000 // from it on: a date like 20240105, a commit, a long counter
+)
+
+// limitBehind is what the first number of a tag stays below that follows another; 0:
+// it need not.
+func limitBehind(first uint64) uint64 {
+	switch {
+	case first < firstOddNumber:
+		return firstYear
+	case first >= firstYear && first < endOfYears:
+		return firstLongNumber
 	}
+	return 0
+}
+
+// newLaneBarriers words the barriers of the current tag, or of the word that it is.
+func newLaneBarriers(o *semverOrder, word string) laneBarriers {
+	cur := o.current
+	r := laneBarriers{
+		integer: barrier{reason: notInteger, alien: true},
+		loose:   barrier{reason: "a number, date or commit behind the version, the current tag has none (only a tag that has one is followed by such tags)"},
+		nobodys: another("a suffix, and the current tag is no version that has it"),
+		tooHigh: another("its first number is no version but a year, a date or a commit"),
+	}
+	if o.variant != "" {
+		r.nobodys = another("the current %s is left only for tags with the suffix -%s", word, o.variant)
+	}
+	if cur == nil {
+		return r
+	}
+	r.wrongWord = another("it does not begin with %s as the current tag", o.word)
+	r.wrongPrefix = another("a v in front, the current tag has none")
+	r.wrongParts = another("the current tag has %s", plural(cur.parts, "numeric part"))
+	r.wrongSuffix = another("a suffix, the current tag has none")
+	r.lowerBase = another("a lower version of the base system than in the current tag")
+	r.wrongBuild = another("not the same kind of build as in the current tag")
+	r.sameRelease = barrier{reason: "another lane: of the same version, and it is not known which of the two is newer"}
 	if cur.prefix {
-		r.wrongPrefix = "another lane: no v in front, the current tag has one"
+		r.wrongPrefix = another("no v in front, the current tag has one")
 	}
 	if form := cur.tail.form; form != "" {
-		r.wrongSuffix = fmt.Sprintf("another lane: the suffix is not -%s as in the current tag", form)
-		if o.builds || cur.tail.count > 0 {
-			r.wrongSuffix = fmt.Sprintf("another lane: the suffix is not like %s, with a number for each #, as in the current tag", dashed(form))
+		r.wrongSuffix = another("the suffix is not -%s as in the current tag", form)
+		if legend := legendOf(form); legend != "" {
+			r.wrongSuffix = another("the suffix is not like -%s, with %s, as in the current tag", form, legend)
 		}
-	}
-	for _, s := range []*string{&r.wrongWord, &r.wrongPrefix, &r.wrongParts, &r.wrongSuffix, &r.lowerBase, &r.wrongBuild, &r.wrongYear} {
-		*s += lanesEnd
 	}
 	return r
 }
 
-func dashed(form string) string {
-	if form[0] == '-' {
-		return form
+// legendOf explains the marks of a form.
+func legendOf(form string) string {
+	var of []string
+	for _, mark := range [...][2]string{{"#", "a number for each #"}, {"@", "a date for each @"}, {"~", "a commit for each ~"}} {
+		if strings.Contains(form, mark[0]) {
+			of = append(of, mark[1])
+		}
 	}
-	return "-" + form
+	return strings.Join(of, ", ")
 }
 
 func plural(n int, noun string) string {
@@ -55,49 +100,75 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// lane tells why a version is not in the lane; empty: it is.
-func (o *semverOrder) lane(v *version) string {
+// lane tells why a version is not in the lane; nil: it is.
+func (o *semverOrder) lane(v *version) *barrier {
 	cur := o.current
-	if v.parts == 1 && (cur == nil || cur.parts > 1) {
-		return notInteger
-	}
-	if !o.strict || o.open {
-		return ""
-	}
-	if cur == nil {
-		if v.tail.form != "" || v.tail.kind != "" {
-			return "another lane: a suffix, and the current tag is no version that has it" + lanesEnd
-		}
-		return ""
-	}
 	switch {
+	case v.parts == 1 && (cur == nil || cur.parts > 1):
+		return &o.integer
+	case v.tail.loose && (cur == nil || !cur.tail.loose) && (cur != nil || o.variant != v.tail.form):
+		return &o.loose
+	case !o.strict || o.open:
+		return nil
+	case v.number[0] >= o.limit && o.limit > 0:
+		return &o.tooHigh
+	case cur == nil:
+		if v.tail.form != o.variant || v.tail.kind != "" {
+			return &o.nobodys
+		}
+		return nil
 	case v.word != cur.word:
-		return o.wrongWord
+		return &o.wrongWord
 	case v.prefix != cur.prefix:
-		return o.wrongPrefix
+		return &o.wrongPrefix
 	case v.parts != cur.parts:
-		return o.wrongParts
+		return &o.wrongParts
 	case v.tail.form != cur.tail.form:
-		return o.wrongSuffix
+		return o.wayOut(v)
 	case v.tail.kind != cur.tail.kind:
-		return o.wrongBuild
+		return &o.wrongBuild
 	case v.tail.lowerBase(&cur.tail):
-		return o.lowerBase
-	case v.parts > 1 && o.years && v.yearLike():
-		return o.wrongYear
+		return &o.lowerBase
 	}
-	return ""
+	return nil
 }
 
-// lowerBase tells whether the base system in a tail of the same form is lower.
+// wayOut tells why a version of another suffix is not the way out of the current
+// build: only a release that is a higher version is one, for nobody knows whether
+// v2.2.0-5-gabcdef1 is more or less than v2.2.0.
+func (o *semverOrder) wayOut(v *version) *barrier {
+	cur := o.current
+	switch {
+	case !o.leaves || v.tail.form != o.plain:
+		return &o.wrongSuffix
+	case v.tail.kind != cur.tail.kind:
+		return &o.wrongBuild
+	case v.tail.lowerBase(&cur.tail):
+		return &o.lowerBase
+	case v.compare(cur) == 0:
+		return &o.sameRelease
+	}
+	return nil
+}
+
+// lowerBase tells whether a base system in the tail is lower than the one in its
+// place in another.
 func (t *tail) lowerBase(u *tail) bool {
-	for i := range min(t.count, u.count) {
-		if u.numbers[i].word == "" {
+	at := 0
+	for _, n := range t.numbers[:t.count] {
+		if n.word == "" {
 			continue
 		}
-		if n := compareDigits(t.numbers[i].digits, u.numbers[i].digits); n != 0 {
-			return n < 0
+		for at < u.count && u.numbers[at].word == "" {
+			at++
 		}
+		if at == u.count {
+			return false
+		}
+		if c := compareDigits(n.digits, u.numbers[at].digits); c != 0 {
+			return c < 0
+		}
+		at++
 	}
 	return false
 }

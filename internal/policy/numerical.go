@@ -50,7 +50,13 @@ func (numericalOrder) parse(value string, digits *string) (reason string) {
 	return ""
 }
 
-func (numericalOrder) lane(*string) string   { return "" }
+// leave: a word such as latest is left, and one that may name a variant only when the
+// filter drops it.
+func (numericalOrder) leave(value string, kept bool) bool {
+	return !hasDigit(value) && (!kept || variantOf(value) == "")
+}
+
+func (numericalOrder) lane(*string) *barrier { return nil }
 func (numericalOrder) reject(*string) string { return "" }
 
 func (o numericalOrder) compare(a, b *string) (rank int, same bool) {

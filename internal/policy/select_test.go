@@ -81,7 +81,7 @@ func TestEveryRejectionHasItsReason(t *testing.T) {
 			{"1.9.0", "excluded by name"},
 			{"1.9.1-debug", "excluded by /-debug$/"},
 			{"2.0.0", "outside the range 1.x"},
-			{"2024.1.0", "another lane: the first number is a year, in the current tag it is not (lane: any accepts it)"},
+			{"2024.1.0", "another lane: its first number is no version but a year, a date or a commit"},
 			{"7", "a bare whole number is no version"},
 			{"8.1.0rc1", "not a version"},
 			{"V1.8.0", "not a version: unparseable capital V"},

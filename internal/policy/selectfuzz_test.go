@@ -104,10 +104,10 @@ func FuzzSelect(f *testing.F) {
 // random bytes hardly do, and holds the choice to the same as FuzzSelect.
 func TestSelectOnTagsThatLookAlike(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		number := rapid.SampledFrom([]string{"0", "1", "2", "10", "02", "2024", "1.0", "1.1", "1.0.0", "1.0.1", "1.1.0", "1.0.0.7"})
+		number := rapid.SampledFrom([]string{"0", "1", "2", "10", "02", "2024", "20240105.1", "1234567", "1.0", "1.1", "1.0.0", "1.0.1", "1.1.0", "1.0.0.7"})
 		tail := rapid.SampledFrom([]string{
 			"", "", "", "-rc.1", "-rc.2", "-dev", "-SNAPSHOT", "-alpine", "-alpine3.1", "-alpine3.2", "-alpine3.2.0", "-r0", "-r1", "-r01", "-debian-1.1-r1",
-			"-1", "-2", "-02", "-1-alpine", "-1.2", "-20240105", "-20240106", "-1234567", "-7654321", "_1", "_2", "_02", "_1234567", "_amd64", "_k3s1", "_k3s2", "-01-05", "-01-06", "-2-g0a1b2c3",
+			"-1", "-2", "-02", "-1-alpine", "-1.2", "-20240105", "-20240106", "-1234567", "-7654321", "_1", "_2", "_02", "_1234567", "_amd64", "_k3s1", "_k3s2", "-01-05", "-01-06", "-2-g0a1b2c3", "-10-gfffff1a", "-0a1b2c3", "-hotfix.1", "-security-2", "-alpine-0a1b2c3", "-rc9", "-rc10", "-20240105T101010Z",
 		})
 		tag := rapid.Custom(func(t *rapid.T) string {
 			return rapid.SampledFrom([]string{"", "", "", "v", "V", "env-", "env-v"}).Draw(t, "prefix") + number.Draw(t, "number") + tail.Draw(t, "tail")
@@ -130,7 +130,7 @@ func TestSelectOnTagsThatLookAlike(t *testing.T) {
 			p.Exclude = []Exclude{{tag.Draw(t, "excluded")}}
 		}
 		tags := rapid.SliceOfN(tag, 1, 12).Draw(t, "tags")
-		current := rapid.OneOf(tag, rapid.SampledFrom(append([]string{"", "latest"}, tags...))).Draw(t, "current")
+		current := rapid.OneOf(tag, rapid.SampledFrom(append([]string{"", "latest", "alpine", "stable-alpine", "env-5", "env-1.0-1.1"}, tags...))).Draw(t, "current")
 		checkSelect(t, p, tags, image.Tag(current))
 	})
 }
@@ -158,6 +158,7 @@ func checkSelect(t reporter, p Policy, tags []string, current image.Tag) {
 	if ok, reason := Accepts(p, got.Selected); got.Changed && p.DigestTag == "" && !ok {
 		t.Errorf("%q is selected and not acceptable: %s", got.Selected, reason)
 	}
+	checkPromises(t, p, got)
 	backward := slices.Clone(tags)
 	slices.Reverse(backward)
 	if d := cmp.Diff(got, Select(p, backward, current)); d != "" {
@@ -190,6 +191,20 @@ func checkCandidates(t reporter, p Policy, tags []string, c Choice) {
 	}
 	if c.Changed || c.Skip("because").Reason != c.Reason {
 		t.Errorf("with nothing left it is still changed: %+v", c)
+	}
+}
+
+// checkPromises opens the lane for every tag of which is said that this helps.
+func checkPromises(t reporter, p Policy, c Choice) {
+	t.Helper()
+	p.Lane = LaneAny
+	for _, r := range c.Rejected {
+		if !strings.HasSuffix(r.Reason, lanesEnd) || p.AllowDowngrade {
+			continue
+		}
+		if open := Select(p, []string{r.Tag, string(c.Current)}, c.Current); string(open.Selected) != r.Tag {
+			t.Errorf("from %q: %q is %s, and with it: %s", c.Current, r.Tag, r.Reason, open.Reason)
+		}
 	}
 }
 

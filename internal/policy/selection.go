@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"towpath.dev/towpath/internal/image"
 )
@@ -24,8 +23,10 @@ type order[K any] interface {
 	// read takes the current tag's value, whose form the lane keeps. The reason is why
 	// it cannot be read. Without a current tag read is not called.
 	read(value string, kept bool) (reason string)
+	// leave tells whether a current tag that cannot be read may be left.
+	leave(value string, kept bool) bool
 	parse(value string, key *K) (reason string)
-	lane(k *K) (reason string)   // why the key is not in the lane of the current tag
+	lane(k *K) *barrier          // why the key is not in the lane of the current tag; nil: it is
 	reject(k *K) (reason string) // why the key is not wanted by itself
 	// compare is a total preorder; more is better. Two keys of which neither is newer
 	// are the same, even where one of them ranks higher.
@@ -85,6 +86,7 @@ type selection[K any] struct {
 
 	keeps  bool // an acceptable tag is the same as the current one
 	top    ranking[K]
+	beyond *ranked[K] // the best of what only the lane drops, when it is better than the current tag
 	judged []judgement
 	at     K   // the key looked at; one place for all of them spares an allocation each
 	rank   int // of the key looked at, against the current tag
@@ -95,6 +97,7 @@ type judgement struct {
 	reason string // the rule that dropped it
 	value  string // what the selector sees of it
 	asNow  bool   // it is the same as the current tag
+	beyond bool   // only the lane drops it
 }
 
 func newSelection[K any](p Policy, current image.Tag, o order[K], bad *flaw) (chooser, *flaw) {
@@ -118,8 +121,7 @@ func newSelection[K any](p Policy, current image.Tag, o order[K], bad *flaw) (ch
 }
 
 // read reads the current tag. One that the filter does not keep is read as it is.
-// One that cannot be read is no reason to stay when it is a word like latest; when
-// it looks like a version or a date, leaving it could be a step back.
+// One that cannot be read is no reason to stay when it is a word like latest.
 func (s *selection[K]) read() {
 	value, kept := s.value(string(s.current))
 	if !kept {
@@ -133,25 +135,9 @@ func (s *selection[K]) read() {
 			return
 		}
 	}
-	if versionLike(value) {
+	if !s.order.leave(value, kept) {
 		s.blocked = fmt.Sprintf("the current tag %s is %s, so nothing can be compared with it", s.current, reason)
 	}
-}
-
-// versionLike tells whether a text is meant as a version, a number or a date: it
-// begins with digits, behind an optional v, or has a dot between digits.
-func versionLike(s string) bool {
-	for i := 1; i+1 < len(s); i++ {
-		if s[i] == '.' && isDigit(s[i-1]) && isDigit(s[i+1]) {
-			return true
-		}
-	}
-	s = strings.TrimLeft(s, "vV")
-	n := 0
-	for n < len(s) && isDigit(s[n]) {
-		n++
-	}
-	return n > 0 && (n == len(s) || strings.IndexByte("._-+", s[n]) >= 0)
 }
 
 // value is what the selector sees of a tag, and whether the filter keeps the tag.
@@ -180,23 +166,30 @@ func (s *selection[K]) consider(tag string) judgement {
 	if value == "" {
 		return judgement{reason: emptyValue}
 	}
-	reason := s.order.parse(value, &s.at)
-	if reason == "" {
-		reason = s.order.lane(&s.at)
+	if reason := s.order.parse(value, &s.at); reason != "" {
+		return judgement{reason: reason, value: value}
 	}
-	if reason == "" && s.blocked != "" {
-		reason = "not considered: the current tag is " + s.words.alien
+	if s.blocked != "" {
+		return judgement{reason: "not considered: the current tag is " + s.words.alien, value: value}
 	}
 	s.rank = 1
-	if reason == "" && s.key != nil {
-		if s.rank = s.against(); s.rank < 0 && s.lower != "" {
-			reason = s.lower
+	if s.key != nil {
+		s.rank = s.against()
+	}
+	j := judgement{value: value, asNow: s.rank == 0}
+	if s.rank < 0 && s.lower != "" {
+		j.reason = s.lower
+	} else {
+		j.reason = s.order.reject(&s.at)
+	}
+	if wall := s.order.lane(&s.at); wall != nil {
+		if j.beyond = wall.open != "" && j.reason == "" && !j.asNow; j.beyond {
+			j.reason = wall.open
+		} else {
+			j.reason = wall.reason
 		}
 	}
-	if reason == "" {
-		reason = s.order.reject(&s.at)
-	}
-	return judgement{reason, value, s.rank == 0}
+	return j
 }
 
 // against ranks the key looked at against the current tag's; 0: they are the same.
@@ -220,7 +213,7 @@ func (s *selection[K]) below(tag string) bool {
 	if !kept {
 		value = tag
 	}
-	return s.order.parse(value, &s.at) == "" && s.order.lane(&s.at) == "" && s.against() < 0
+	return s.order.parse(value, &s.at) == "" && !s.order.lane(&s.at).isAlien() && s.against() < 0
 }
 
 func (s *selection[K]) never() (reason, hint string) {
@@ -239,12 +232,19 @@ func (s *selection[K]) run(tags []string, c Choice) Choice {
 	for i, tag := range tags {
 		s.judged[i] = s.consider(tag)
 		switch {
+		case s.judged[i].beyond && s.rank > 0:
+			if next := (ranked[K]{i, s.at}); s.beyond == nil || s.better(tags, &next, s.beyond) {
+				s.beyond = &next
+			}
 		case s.judged[i].reason != "":
 		case s.judged[i].asNow:
 			s.keeps = true // the same: keep the spelling
 		default:
 			s.top.add(i, s.at)
 		}
+	}
+	if _, listed := slices.BinarySearch(tags, string(s.current)); !listed && s.key != nil {
+		s.keeps = s.keeps || s.consider(string(s.current)).reason == "" // it is gone, but nothing else is wrong with it
 	}
 	selected, goesDown := s.key, false
 	best := s.top.best()
@@ -303,13 +303,16 @@ func (s *selection[K]) sameAs(best []ranked[K], selected *K, changed bool) func(
 }
 
 // better is a total order of tags: by key; between two spellings of one key the
-// one like the current tag, then the shortest, then the first of the alphabet.
+// one like the current tag, by what the selector sees and then by the whole tag, then the shortest, then the first of the alphabet.
 func (s *selection[K]) better(tags []string, a, b *ranked[K]) bool {
 	if n, _ := s.order.compare(&a.key, &b.key); n != 0 {
 		return n > 0
 	}
 	if n := s.order.prefer(&a.key, &b.key); n != 0 {
 		return n > 0
+	}
+	if like := sameShape(tags[a.at], string(s.current)); like != sameShape(tags[b.at], string(s.current)) {
+		return like
 	}
 	if len(tags[a.at]) != len(tags[b.at]) {
 		return len(tags[a.at]) < len(tags[b.at])
@@ -333,13 +336,20 @@ func (s *selection[K]) explain(tags []string, c Choice, goesDown bool) string {
 		return noneLeft
 	}
 	at, listed := slices.BinarySearch(tags, string(c.Current))
-	if listed && s.judged[at].reason != "" && s.key != nil {
-		return fmt.Sprintf("nothing acceptable is %s than the current %s, which is itself not: %s", s.words.more, c.Current, s.judged[at].reason)
+	reason := fmt.Sprintf("nothing acceptable is %s than the current %s", s.words.more, c.Current)
+	switch {
+	case !listed || s.key == nil:
+	case s.judged[at].reason != "":
+		reason += ", which is itself not: " + s.judged[at].reason
+	case s.beyond != nil:
+		reason = fmt.Sprintf("the current %s is %s in its lane", c.Current, s.words.best)
+	default:
+		reason = fmt.Sprintf("the current %s is %s", c.Current, s.words.best)
 	}
-	if listed && s.key != nil {
-		return fmt.Sprintf("the current %s is %s", c.Current, s.words.best)
+	if s.beyond != nil {
+		reason += fmt.Sprintf("; %s is %s in another lane", tags[s.beyond.at], s.words.more)
 	}
-	return s.noteMissing(tags, fmt.Sprintf("nothing acceptable is %s than the current %s", s.words.more, c.Current))
+	return s.noteMissing(tags, reason)
 }
 
 func (s *selection[K]) noteMissing(tags []string, reason string) string {

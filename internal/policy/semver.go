@@ -38,6 +38,7 @@ const (
 	notLong      = "not a version: a number is too long"
 	notPre       = "not a version: malformed prerelease"
 	notEmptyPart = "not a version: a numeric part is missing"
+	notOne       = "not a version: it holds two (filter with extract can take one out)"
 	notDashDate  = "not a version: a date with dashes (select.calver reads it)"
 )
 
@@ -98,13 +99,15 @@ func (v *version) parseTail(rest string) (reason string) {
 			return notVersion
 		}
 		suffixAt := 0
-		v.pre, v.suffix, suffixAt = splitTail(head)
+		if v.pre, v.suffix, suffixAt, reason = splitTail(head); reason != "" {
+			return reason
+		}
 		if suffixAt >= 0 && build != "" {
 			v.suffix, build = rest[1+suffixAt:], ""
 		}
 	}
 	v.build = build
-	if v.parts == 1 && v.yearLike() && v.pre != "" && isDigit(v.pre[0]) {
+	if v.parts == 1 && v.yearLike() && head != "" && isDigit(head[0]) {
 		return notDashDate
 	}
 	if v.pre != "" && !onlyNumbers(v.pre) {
@@ -115,38 +118,65 @@ func (v *version) parseTail(rest string) (reason string) {
 
 // splitTail parts a tail into prerelease and suffix. suffixAt is where the suffix
 // begins when it is the end of the tail, and -1 otherwise.
-func splitTail(tail string) (pre, suffix string, suffixAt int) {
-	const none, inPre, inSuffix = 0, 1, 2
-	kind, begin, suffixAt := none, 0, -1
-	add := func(end int) {
-		if kind == inPre {
-			pre = joinDash(pre, tail[begin:end])
-		} else if kind == inSuffix {
-			suffix = joinDash(suffix, tail[begin:end])
-		}
-	}
+//
+// A prerelease is made of words for "not yet released", each with the number behind
+// its dash, or is one small number behind the version: 1.2.0-rc-1, 1.2.0-0. Any other
+// number may be a build, a date or a commit, and is left to the suffix.
+func splitTail(tail string) (pre, suffix string, suffixAt int, reason string) {
+	suffixAt = -1
+	bareWord, named := false, false
 	for at := 0; at <= len(tail); {
-		end := len(tail)
-		if i := strings.IndexByte(tail[at:], '-'); i >= 0 {
-			end = at + i
-		}
-		next := inSuffix
-		if token := tail[at:end]; prereleaseWord(token) || kind != inSuffix && looseToken(token) {
-			next = inPre
-		}
-		if next != kind {
-			if kind != none {
-				add(at - 1)
+		token, rest, _ := strings.Cut(tail[at:], "-")
+		word := prereleaseWord(token)
+		switch {
+		case token == "":
+			return "", "", 0, notVersion
+		case word, bareWord && onlyNumbers(token), at == 0 && smallNumbers(token) && !looseBegin(rest):
+			pre, suffixAt = joinDash(pre, token), -1
+		default:
+			if suffix = joinDash(suffix, token); suffixAt < 0 {
+				suffixAt = at
 			}
-			kind, begin = next, at
+			named = named || !onlyNumbers(token)
+			if !named && tooLong(token) {
+				return "", "", 0, notLong
+			}
 		}
-		at = end + 1
+		bareWord = word && isLetter(token[len(token)-1])
+		at += len(token) + 1
 	}
-	add(len(tail))
-	if kind == inSuffix {
-		suffixAt = begin
+	return pre, suffix, suffixAt, ""
+}
+
+// smallNumbers tells whether a token is numbers that are surely no date and no
+// commit.
+func smallNumbers(token string) bool {
+	const most = 4
+	digits := 0
+	for i := range len(token) {
+		if digits++; !isDigit(token[i]) {
+			digits = 0
+		}
+		if digits > most {
+			return false
+		}
 	}
-	return pre, suffix, suffixAt
+	return onlyNumbers(token)
+}
+
+// looseBegin tells whether a text begins with a bare number or a commit.
+func looseBegin(s string) bool {
+	token, _, _ := strings.Cut(s, "-")
+	return onlyNumbers(token) || isCommit(token)
+}
+
+func tooLong(token string) bool {
+	for id := range strings.SplitSeq(token, ".") {
+		if _, _, ok := parseNumber(id); !ok {
+			return true
+		}
+	}
+	return false
 }
 
 func joinDash(a, b string) string {
@@ -190,12 +220,6 @@ func channelWord(s string) bool {
 // the current tag 1.2.3-dev is followed by 1.2.4-dev. A snapshot is none, for it is
 // followed by its release.
 func variantWord(s string) bool { return channelWord(s) && !strings.EqualFold(s, "snapshot") }
-
-// looseToken tells whether a token counts as a prerelease unless a suffix came
-// before it: something beginning with a digit, or a commit.
-func looseToken(token string) bool {
-	return token == "" || isDigit(token[0]) || isCommit(token)
-}
 
 // isCommit tells whether s looks like an abbreviated commit: seven or more hex
 // digits, one of them a digit, with the g of "git describe" or without.
@@ -291,28 +315,43 @@ func (v *version) compare(w *version) int {
 	return comparePrereleases(v.pre, w.pre)
 }
 
-// comparePrereleases follows semver, as the library does, without its cost: none is
-// more than any, numbers are less than words, fewer identifiers less than more.
+// comparePrereleases follows semver: none is more than any, numbers are less than
+// words, fewer identifiers less than more. Two things differ. The number at the end of
+// a word is compared as one, for people write rc9 and rc10, which semver's text puts
+// the other way round. And commits have no order: all are the same.
 func comparePrereleases(a, b string) int {
 	if a == "" || b == "" {
 		return cmp.Compare(len(b), len(a)) // only whether there is one counts
 	}
-	for {
-		x, restA, moreA := strings.Cut(a, ".")
-		y, restB, moreB := strings.Cut(b, ".")
+	for a != "" && b != "" {
+		var x, y string
+		x, a = cutIdentifier(a)
+		y, b = cutIdentifier(b)
 		if n := compareIdentifiers(x, y); n != 0 {
 			return n
 		}
-		switch {
-		case !moreA && !moreB:
-			return 0
-		case !moreA:
-			return -1
-		case !moreB:
-			return 1
-		}
-		a, b = restA, restB
 	}
+	return cmp.Compare(len(a), len(b)) // one of them is at its end
+}
+
+// cutIdentifier takes the first identifier off: what ends at a dot or dash, or a word
+// without the number at its end.
+func cutIdentifier(s string) (id, rest string) {
+	id = s
+	if i := strings.IndexAny(s, ".-"); i >= 0 {
+		id, rest = s[:i], s[i+1:]
+	}
+	if isCommit(id) && !allDigits(id) {
+		return "~", rest
+	}
+	at := len(id)
+	for at > 0 && isDigit(id[at-1]) {
+		at--
+	}
+	if at > 0 && at < len(id) {
+		return id[:at], s[at:]
+	}
+	return id, rest
 }
 
 func compareIdentifiers(a, b string) int {

@@ -10,16 +10,19 @@ import (
 type semverOrder struct {
 	versions *versionRange
 	strict   bool
-	years    bool // strict, and the first number of the current tag is no year
+	limit    uint64 // the first number stays below it; 0: it need not
 
 	current *version // nil: it is none and sets no form
 	open    bool     // the filter says which tags belong together
 	word    string   // what stands before the version in the current tag: "someenv-"
 	channel string   // the current prerelease when it is a word like nightly: a variant then
 	builds  bool     // bare numbers behind a dash count builds, because the current tag has one
+	variant string   // form of the suffix that the current tag, which is a word, stands for
+	plain   string   // form of the releases that are the way out of the current build
+	leaves  bool     // there is such a way
 
 	marker marker
-	laneReasons
+	laneBarriers
 }
 
 func newSemverOrder(p Policy) (order[version], *flaw) {
@@ -27,7 +30,9 @@ func newSemverOrder(p Policy) (order[version], *flaw) {
 	if bad != nil {
 		return nil, bad
 	}
-	return &semverOrder{versions: versions, strict: p.Lane != LaneAny}, nil
+	o := &semverOrder{versions: versions, strict: p.Lane != LaneAny, limit: firstLongNumber}
+	o.laneBarriers = newLaneBarriers(o, "")
+	return o, nil
 }
 
 func (o *semverOrder) words() words {
@@ -52,11 +57,14 @@ func (o *semverOrder) read(value string, kept bool) string {
 		if reason := parseVersion(value[at:], &v); reason != "" {
 			return reason
 		}
+		if twoVersions(value[at:]) {
+			return notOne
+		}
 	}
 	// Where prereleases are not wanted, the current tag is none, whatever it looks like.
-	unwanted := kept && !o.versions.prereleases && o.versions.plain()
+	unwanted := kept && !o.versions.prereleases && o.versions.plain
 	if onlyNumbers(v.pre) {
-		if o.builds = unwanted && buildNumbers(v.pre); !o.builds {
+		if o.builds = unwanted; !o.builds {
 			if reason := checkPrerelease(v.pre); reason != "" {
 				return reason
 			}
@@ -69,9 +77,28 @@ func (o *semverOrder) read(value string, kept bool) string {
 	o.current = &v
 	o.look(&v)
 	v.like = true
-	o.years = v.number[0] < firstOddYear
-	o.laneReasons = newLaneReasons(o)
+	o.builds = o.builds || unwanted && v.pre == "" && strings.HasPrefix(v.tail.form, "#")
+	o.limit = limitBehind(v.number[0])
+	o.plain, o.leaves = plainForm(v.tail.form)
+	o.laneBarriers = newLaneBarriers(o, "")
 	return ""
+}
+
+// leave tells whether a current tag that is no version may be left. A word like
+// latest may, alpine or stable-alpine only for tags with that suffix; for what looks
+// like a version it could be a step back.
+func (o *semverOrder) leave(value string, kept bool) bool {
+	if versionLike(value) {
+		return false
+	}
+	if variant := variantOf(value); kept && o.strict && variant != "" {
+		var v version
+		v.suffix = variant
+		o.marker.read(&v, "", "")
+		o.variant = v.tail.form
+		o.laneBarriers = newLaneBarriers(o, value)
+	}
+	return true
 }
 
 // wordBefore is where the version begins in a tag like someenv-1.15 or
@@ -92,6 +119,30 @@ func wordBefore(value string) int {
 	return 0
 }
 
+// twoVersions tells whether a text has a second version behind its first one, as
+// 22.04-1.2.3 and 3.5.0-python3.11 have. Behind a word nobody knows which of them is
+// the version of the image. That of a base system is none.
+func twoVersions(s string) bool {
+	for i, before := 0, ""; s != ""; i++ {
+		token := s
+		if end := strings.IndexAny(s, "-_+"); end >= 0 {
+			token, s = s[:end], s[end+1:]
+		} else {
+			s = ""
+		}
+		at := trailingNumbers(token)
+		word := strings.TrimSuffix(token[:at], ".")
+		if word == "" {
+			word = before
+		}
+		if i > 0 && strings.Contains(token[at:], ".") && !baseSystem(word) && !prereleaseWord(token) {
+			return true
+		}
+		before = token
+	}
+	return false
+}
+
 func (o *semverOrder) parse(value string, v *version) (reason string) {
 	word := false
 	if o.word != "" {
@@ -107,7 +158,7 @@ func (o *semverOrder) parse(value string, v *version) (reason string) {
 	case v.parts > usualParts && (o.current == nil || o.current.parts <= usualParts):
 		return notFour
 	case v.pre == "" || !onlyNumbers(v.pre):
-	case !o.builds || !buildNumbers(v.pre):
+	case !o.builds:
 		if reason := checkPrerelease(v.pre); reason != "" {
 			return reason
 		}
@@ -120,13 +171,13 @@ func (o *semverOrder) parse(value string, v *version) (reason string) {
 // prerelease in the current lane.
 func (o *semverOrder) look(v *version) {
 	if v.pre != "" || v.suffix != "" || v.build != "" {
-		numbers, variant := "", ""
-		if o.builds && buildNumbers(v.pre) {
-			numbers, v.pre = v.pre, ""
+		number, variant := "", ""
+		if o.builds && onlyNumbers(v.pre) {
+			number, v.pre = v.pre, ""
 		} else if o.channel != "" && v.pre == o.channel {
 			variant, v.pre = v.pre, ""
 		}
-		o.marker.read(v, numbers, variant)
+		o.marker.read(v, number, variant)
 	}
 	if cur := o.current; cur != nil {
 		v.like = v.tail.form == cur.tail.form && v.tail.build == cur.tail.build &&
@@ -184,36 +235,36 @@ func (o *semverOrder) prefer(v, w *version) int {
 // never tells why no version can be in the range, or in it and in the lane and not
 // below k.
 func (o *semverOrder) never(k *version) (reason, hint string) {
-	if !o.versions.reaches(&version{}, 0, false) {
+	if !o.versions.reaches(&version{}, 0, 0) {
 		return fmt.Sprintf("no version is in the range %s", o.versions.text), `write one that has some, like "1.x" or ">=1.2 <2"`
 	}
 	cur := o.current
 	if cur == nil {
 		return "", ""
 	}
-	parts, years := 0, false
+	parts, limit := 0, uint64(0)
 	if o.strict && !o.open {
-		parts, years = min(cur.parts, usualParts), o.years
+		parts, limit = min(cur.parts, usualParts), o.limit
 	}
 	floor := k
 	if k == nil {
 		floor = &version{}
 	}
-	if o.versions.reaches(floor, parts, years) {
+	if o.versions.reaches(floor, parts, limit) {
 		return "", ""
 	}
-	if k != nil && !o.versions.reaches(k, 0, false) {
+	if k != nil && !o.versions.reaches(k, 0, 0) {
 		return fmt.Sprintf("every version in %s is lower than the current one", o.versions.text),
 			"raise the range, or set allowDowngrade: true to go down"
 	}
-	return fmt.Sprintf("no version in %s has the form of the current one: %s", o.versions.text, formOf(parts, years)),
+	return fmt.Sprintf("no version in %s has the form of the current one: %s", o.versions.text, formOf(parts, limit)),
 		"change the range or the current tag, or set lane: any"
 }
 
-func formOf(parts int, years bool) string {
+func formOf(parts int, limit uint64) string {
 	s := plural(parts, "numeric part")
-	if years {
-		s += ", the first no year"
+	if limit > 0 {
+		s += fmt.Sprintf(", the first below %d", limit)
 	}
 	return s
 }

@@ -10,9 +10,10 @@ import "strings"
 // ltsc2022 are different images, r0 and r1, ls30 and ls31 are builds of one. So a
 // number behind letters counts only when the letters are a known word.
 type tail struct {
-	form    string // the numbers before a version and the suffix, each number that counts as #
-	build   string // the same of the build metadata, commits as ~
-	kind    string // build without bare numbers and commits: what stays in a lane
+	form    string // the suffix: each number that counts as #, each date as @, each commit as ~
+	build   string // the same of the build metadata
+	kind    string // build without bare numbers, dates and commits: what stays in a lane
+	loose   bool   // the suffix begins with a bare number or date, or has a commit
 	count   int
 	numbers [maxTailNumbers]tailNumber // in the order of the text
 }
@@ -30,7 +31,7 @@ type tailNumber struct {
 // version.
 func revisionWord(s string) bool {
 	switch strings.ToLower(s) {
-	case "r", "rev", "revision", "p", "pl", "patch", "build", "bld", "ls", "post", "hotfix", // anyone, Alpine, linuxserver.io, Python
+	case "r", "rev", "revision", "p", "pl", "patch", "build", "bld", "ls", "post", "hotfix", "security", // anyone, Alpine, linuxserver.io, Python, Grafana
 		"k3s", "rke2r", "eksbuild", "gke": // distributions of Kubernetes
 		return true
 	}
@@ -94,34 +95,82 @@ func (m *marker) form() string {
 	return s
 }
 
-// read fills the tail of a version from its suffix and build. numbers are bare ones
-// behind the version that count, parted by dots and dashes: 99, 20240105, 2024-01-05;
-// variant is a word that stays the same.
-func (m *marker) read(v *version, numbers, variant string) {
-	t, suffix, build := &v.tail, v.suffix, v.build
-	if numbers != "" {
-		m.text = append(m.text, '-')
-		m.hash(t, numbers, "", 0)
-	}
-	m.text = append(m.text, variant...)
-	if suffix != "" {
+// read fills the tail of a version from its suffix and build. number is what behind
+// the dash counts builds (99, 3.6.0), variant a word that stays the same.
+func (m *marker) read(v *version, number, variant string) {
+	t := &v.tail
+	for _, s := range [...]string{number, variant, v.suffix} {
+		if s == "" {
+			continue
+		}
 		if len(m.text) > 0 {
 			m.text = append(m.text, '-')
 		}
-		m.mark(t, suffix, false)
+		m.mark(t, m.bare(t, s))
 	}
 	t.form = m.form()
-	if build != "" {
-		m.mark(t, build, true)
+	if v.build != "" {
+		m.mark(t, m.first(t, v.build))
 		t.build = m.form()
 		t.kind = m.kind(t.build)
 	}
 }
 
+// bare marks the bare numbers, dates and commits at the beginning of a suffix, and
+// returns the rest.
+func (m *marker) bare(t *tail, s string) (rest string) {
+	for s != "" {
+		end := strings.IndexAny(s, "-_+")
+		if end < 0 {
+			end = len(s)
+		}
+		token := s[:end]
+		switch {
+		case dashDate(s):
+			token = s[:len("2006-01-02")]
+			m.number(t, token, '@')
+		case commitLike(token) || timestamp(token):
+			m.text = append(m.text, '~')
+		case onlyNumbers(token):
+			m.hash(t, token, "", 0)
+		default:
+			return s
+		}
+		t.loose = true
+		if s = s[len(token):]; s != "" {
+			m.text = append(m.text, s[0])
+			s = s[1:]
+		}
+	}
+	return ""
+}
+
+// first marks the first identifier of build metadata when it is a bare number or a
+// commit, and returns the rest, whose bare numbers are names: 12-jre-ubuntu-22.04.
+func (m *marker) first(t *tail, s string) (rest string) {
+	end := strings.IndexAny(s, ".-_+")
+	if end < 0 {
+		end = len(s)
+	}
+	switch id := s[:end]; {
+	case commitLike(id):
+		m.text = append(m.text, '~')
+	case allDigits(id):
+		m.hash(t, id, "", 0)
+	default:
+		return s
+	}
+	if end == len(s) {
+		return ""
+	}
+	m.text = append(m.text, s[end])
+	return s[end+1:]
+}
+
 // kind is what stays in a lane of the form of a build.
 func (m *marker) kind(build string) string {
 	for id := range strings.FieldsFuncSeq(build, isSeparator) {
-		if id != "#" && id != "~" {
+		if id != "#" && id != "@" && id != "~" {
 			m.text = append(append(m.text, id...), '.')
 		}
 	}
@@ -130,58 +179,51 @@ func (m *marker) kind(build string) string {
 
 func isSeparator(r rune) bool { return r == '.' || r == '-' || r == '_' || r == '+' }
 
-// mark writes a text with the numbers that count replaced.
-func (m *marker) mark(t *tail, s string, build bool) {
+// mark writes a text with the numbers behind known words, and commits, replaced.
+func (m *marker) mark(t *tail, s string) {
 	before := "" // the token before
-	for {
+	for s != "" {
 		end := strings.IndexAny(s, "-_+")
 		if end < 0 {
-			m.token(t, s, before, build)
+			m.token(t, s, before)
 			return
 		}
-		m.token(t, s[:end], before, build)
+		m.token(t, s[:end], before)
 		m.text = append(m.text, s[end])
 		before, s = s[:end], s[end+1:]
 	}
 }
 
 // token marks the numbers of one token: a single one behind a word for revisions
-// (r36.2.0 is the name of a system), all but the first behind a base system. Bare
-// numbers count in build metadata.
-func (m *marker) token(t *tail, token, before string, build bool) {
+// (r36.2.0 is the name of a system), all but the first behind a base system.
+func (m *marker) token(t *tail, token, before string) {
 	at := trailingNumbers(token)
 	word := strings.TrimSuffix(token[:at], ".")
 	if word == "" {
 		word = before
 	}
 	switch {
-	case at == len(token):
-	case revisionWord(word) && allDigits(token[at:]):
+	case at < len(token) && revisionWord(word) && allDigits(token[at:]):
 		m.text = append(m.text, token[:at]...)
 		m.hash(t, token[at:], "", 0)
-		return
-	case baseSystem(word):
+	case at < len(token) && baseSystem(word):
 		m.text = append(m.text, token[:at]...)
 		m.hash(t, token[at:], word, 1)
-		return
-	}
-	if !build {
+	case commitLike(token):
+		t.loose = true
+		m.text = append(m.text, '~')
+	default:
 		m.text = append(m.text, token...)
-		return
 	}
-	for i, id := 0, ""; token != ""; i++ {
-		id, token, _ = strings.Cut(token, ".")
-		if i > 0 {
-			m.text = append(m.text, '.')
-		}
-		switch {
-		case buildNumber(id) && t.add(id, ""):
-			m.text = append(m.text, '#')
-		case isCommit(id):
-			m.text = append(m.text, '~')
-		default:
-			m.text = append(m.text, id...)
-		}
+}
+
+// number writes the mark of a number that counts, or the number when there are too
+// many of them.
+func (m *marker) number(t *tail, digits string, mark byte) {
+	if t.add(digits, "") {
+		m.text = append(m.text, mark)
+	} else {
+		m.text = append(m.text, digits...)
 	}
 }
 
@@ -209,45 +251,73 @@ func (m *marker) hash(t *tail, s, word string, keep int) {
 		case end == at:
 			end++
 			m.text = append(m.text, s[at])
-		case keep > 0 || !t.add(s[at:end], word):
+		case keep > 0 || word != "" && !t.add(s[at:end], word):
 			keep--
 			m.text = append(m.text, s[at:end]...)
-		default:
+		case word != "":
 			m.text = append(m.text, '#')
+		case isDate(s[at:end]):
+			m.number(t, s[at:end], '@')
+		default:
+			m.number(t, s[at:end], '#')
 		}
 		at = end
 	}
 }
 
-// buildNumber tells whether an identifier is a number that counts builds, and not a
-// commit that happens to have no letter: seven digits, eight that are no date, or the
-// forty of a whole one.
-func buildNumber(id string) bool {
+// commitLike tells whether an identifier is a commit, or may be one that happens to
+// have no letter: seven digits, eight that are no date, or the forty of a whole one.
+func commitLike(id string) bool {
 	const short, date, whole = 7, 8, 40
-	for i := range len(id) {
-		if !isDigit(id[i]) {
-			return false
-		}
+	if !allDigits(id) {
+		return isCommit(id)
 	}
-	switch len(id) {
-	case 0, short, whole:
-		return false
-	case date:
-		month, day := id[4:6], id[6:]
-		return (id[:2] == "19" || id[:2] == "20") && month >= "01" && month <= "12" && day >= "01" && day <= "31"
-	}
-	return true
+	return len(id) == short || len(id) == whole || len(id) == date && !isDate(id)
 }
 
-// buildNumbers tells the same of bare numbers parted by dots and dashes.
-func buildNumbers(s string) bool {
-	if !onlyNumbers(s) {
+// isDate tells whether eight digits are a date: 20240105.
+func isDate(s string) bool {
+	if len(s) != 8 || !allDigits(s) {
 		return false
 	}
-	for id := range strings.FieldsFuncSeq(s, isSeparator) {
-		if _, _, ok := parseNumber(id); !ok || !buildNumber(id) {
-			return false
+	year, month, day := smallNumber(s[:4]), smallNumber(s[4:6]), smallNumber(s[6:])
+	return year >= firstYear && year < endOfYears && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(month, year)
+}
+
+// dashDate tells whether a text begins with a date like 2024-01-05.
+func dashDate(s string) bool {
+	const whole = len("2006-01-02")
+	return len(s) >= whole && s[4] == '-' && s[7] == '-' && (len(s) == whole || isSeparator(rune(s[whole]))) &&
+		isDate(s[:4]+s[5:7]+s[8:whole])
+}
+
+// timestamp tells whether a token is a time like 20240105T101010Z.
+func timestamp(token string) bool {
+	day, clock, ok := strings.Cut(token, "T")
+	return ok && isDate(day) && allDigits(strings.TrimSuffix(clock, "Z"))
+}
+
+// plainForm is a form without what is only of one build: commits with the numbers and
+// dates around them (5-gabcdef1), and hotfixes. It is the way out of such a build. ok
+// is false for other forms, in which numbers count for ever (r7, 20240105).
+func plainForm(form string) (plain string, ok bool) {
+	dropped := true // what stands before is, too
+	for token := range strings.FieldsFuncSeq(form, func(r rune) bool { return r == '-' || r == '_' || r == '+' }) {
+		commit := token == "~"
+		word := fixWord(strings.TrimRight(token, ".#@"))
+		ok = ok || commit || word
+		if dropped = commit || word || dropped && strings.Trim(token, ".#@") == ""; !dropped {
+			plain = joinDash(plain, token)
 		}
 	}
-	return true
+	return plain, ok
+}
+
+// fixWord is a word for one build of a version that is followed by a plain release.
+func fixWord(s string) bool {
+	switch strings.ToLower(s) {
+	case "hotfix", "post", "security":
+		return true
+	}
+	return false
 }

@@ -20,6 +20,7 @@ import (
 type versionRange struct {
 	text        string
 	prereleases bool
+	plain       bool // it does not speak of prereleases
 	asWritten   *semver.Constraints
 	widened     *semver.Constraints // with prereleases
 
@@ -46,12 +47,15 @@ func newVersionRange(s *Semver) (*versionRange, *flaw) {
 	wide.IncludePrerelease = true
 	edges := edgesOf(s.Range)
 	return &versionRange{
-		text: s.Range, prereleases: s.Prereleases, asWritten: c, widened: &wide,
+		text: s.Range, prereleases: s.Prereleases, plain: !strings.Contains(betweenVersions.ReplaceAllString(s.Range, " "), "-"), asWritten: c, widened: &wide,
 		edges: edges, verdict: make([]verdict, len(edges)+1),
 		outside:    fmt.Sprintf("outside the range %s", s.Range),
 		prerelease: "a prerelease (prereleases: true accepts it)",
 	}, nil
 }
+
+// betweenVersions is the dash of "1.2 - 1.4".
+var betweenVersions = regexp.MustCompile(`\s-\s`)
 
 var numbersInRange = regexp.MustCompile(`(\d+)(?:\.(\d+))?(?:\.(\d+))?`)
 
@@ -106,14 +110,13 @@ func (r *versionRange) reject(v *version) string {
 		}
 		return r.outside
 	}
-	plain := r.plain()
 	switch {
-	case plain && !release:
+	case r.plain && !release:
 		return r.outside
-	case plain && !r.prereleases:
+	case r.plain && !r.prereleases:
 		return r.prerelease
 	}
-	if plain && !r.isEdge([3]uint64(v.number[:usualParts])) {
+	if r.plain && !r.isEdge([3]uint64(v.number[:usualParts])) {
 		return "" // nothing begins or ends between a release and its prereleases
 	}
 	full := v.semver()
@@ -126,9 +129,6 @@ func (r *versionRange) reject(v *version) string {
 	return r.prerelease
 }
 
-// plain tells that the range does not speak of prereleases.
-func (r *versionRange) plain() bool { return !strings.Contains(r.text, "-") }
-
 // names tells whether the range speaks of prereleases of this release. Otherwise
 // a prerelease is only in when its release is: 2.0.0-rc.1 is lower than 2.0.0,
 // and not what anyone means by "<2.0.0".
@@ -139,22 +139,19 @@ func (r *versionRange) names(v *version) bool {
 var prereleaseInRange = regexp.MustCompile(`(\d+)(?:\.(\d+))?(?:\.(\d+))?-([0-9A-Za-z][0-9A-Za-z.-]*)`)
 
 // reaches tells whether any version not below the floor is in the range: of all
-// versions, or of those with so many numeric parts (0: any) and no year in front.
-func (r *versionRange) reaches(floor *version, parts int, noYears bool) bool {
+// versions, or of those with so many numeric parts (0: any) whose first number is below a limit (0: none).
+func (r *versionRange) reaches(floor *version, parts int, limit uint64) bool {
 	low := [3]uint64(floor.number[:usualParts])
 	for i, edge := range r.edges {
 		n, ok := roundUp(edge, parts)
 		if compareNumbers(edge, low) < 0 {
 			n, ok = roundUp(low, parts)
 		}
-		if v := (&version{number: [maxParts]uint64{n[0]}}); noYears && parts > 1 && v.yearLike() {
-			n = [3]uint64{endOfYears}
-		}
-		if ok && (i+1 == len(r.edges) || compareNumbers(n, r.edges[i+1]) < 0) && r.hasRelease(n) {
+		if ok = ok && (limit == 0 || n[0] < limit); ok && (i+1 == len(r.edges) || compareNumbers(n, r.edges[i+1]) < 0) && r.hasRelease(n) {
 			return true
 		}
 	}
-	return r.reachesPrerelease(floor, parts)
+	return r.reachesPrerelease(floor, parts, limit)
 }
 
 // roundUp is the lowest release from n on of so many parts; false: there is none.
@@ -174,7 +171,7 @@ func roundUp(n [3]uint64, parts int) (up [3]uint64, ok bool) {
 // reachesPrerelease tries the floor and the prereleases at which a range could begin
 // or end: those written in it, what follows each at once, and the lowest of its
 // release.
-func (r *versionRange) reachesPrerelease(floor *version, parts int) bool {
+func (r *versionRange) reachesPrerelease(floor *version, parts int, limit uint64) bool {
 	if floor.pre != "" && r.reject(floor) == "" {
 		return true
 	}
@@ -185,8 +182,8 @@ func (r *versionRange) reachesPrerelease(floor *version, parts int) bool {
 		}
 		for _, pre := range []string{m[4], m[4] + ".0", "0"} {
 			n := [3]uint64(v.number[:usualParts])
-			if up, _ := roundUp(n, parts); up != n {
-				continue // it takes more parts to write it
+			if up, _ := roundUp(n, parts); up != n || limit > 0 && n[0] >= limit {
+				continue // it takes more parts to write it, or is another scheme
 			}
 			if v.pre = pre; checkPrerelease(pre) == "" && v.compare(floor) >= 0 && r.reject(&v) == "" {
 				return true
