@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -136,7 +137,8 @@ func readTags(from string, in io.Reader) ([]string, error) {
 	var out []string
 	sc := bufio.NewScanner(in)
 	sc.Buffer(make([]byte, 0, 4096), maxTagLine)
-	for sc.Scan() {
+	lines := 0
+	for ; sc.Scan(); lines++ {
 		if line := strings.TrimSpace(sc.Text()); line != "" {
 			out = append(out, line)
 		}
@@ -144,7 +146,9 @@ func readTags(from string, in io.Reader) ([]string, error) {
 			return nil, fmt.Errorf("read tags: more than %d lines", maxTagLines)
 		}
 	}
-	if err := sc.Err(); err != nil {
+	if err := sc.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return nil, fmt.Errorf("read tags: line %d is longer than %d bytes: write one tag a line", lines+1, maxTagLine)
+	} else if err != nil {
 		return nil, fmt.Errorf("read tags: %w", err)
 	}
 	return out, nil

@@ -159,10 +159,14 @@ func (d *document) platforms(n *yaml.Node, p *Policy) {
 
 // platformHint guesses what was meant: amd64 and Linux/ARM64 are common.
 func platformHint(s string) string {
+	const hint = "write one like linux/amd64 or linux/arm/v7"
+	if !strings.Contains(s, "/") && (strings.EqualFold(s, "linux") || strings.EqualFold(s, "windows")) {
+		return hint + ": the system alone is none"
+	}
 	for _, meant := range []string{strings.ToLower(s), "linux/" + strings.ToLower(s)} {
 		if _, err := image.ParsePlatform(meant); err == nil {
 			return fmt.Sprintf("did you mean %q?", meant)
 		}
 	}
-	return "write one like linux/amd64 or linux/arm/v7"
+	return hint
 }

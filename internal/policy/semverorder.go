@@ -155,6 +155,8 @@ func (o *semverOrder) parse(value string, v *version) (reason string) {
 	}
 	v.word = word
 	switch {
+	case word && twoVersions(value):
+		return notOne
 	case v.parts > usualParts && (o.current == nil || o.current.parts <= usualParts):
 		return notFour
 	case v.pre == "" || !onlyNumbers(v.pre):
