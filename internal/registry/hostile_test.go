@@ -207,7 +207,7 @@ func TestTagsOutsideTheGrammarAreKeptForTheCallerToName(t *testing.T) {
 }
 
 func TestNoTagsAreNoError(t *testing.T) {
-	for _, body := range []string{`{"tags":null}`, `{"tags":[]}`, `{}`} {
+	for _, body := range []string{`{"tags":null}`, `{"tags":[]}`} {
 		srv, _ := faulty(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
 		c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}})
 		tags, err := allTags(t.Context(), c, repo(t, hostOf(srv)+"/web"))

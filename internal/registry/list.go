@@ -181,7 +181,7 @@ func (k call) page(target string, known *Page) (answer, error) {
 // readTags reads one page's body, which is all of it and nothing else.
 func readTags(body io.Reader) (tags []string, next string, err error) {
 	var list struct {
-		Tags   []string          `json:"tags"`
+		Tags   tagList           `json:"tags"`
 		Next   string            `json:"next"`
 		Errors []json.RawMessage `json:"errors"`
 	}
@@ -198,19 +198,35 @@ func readTags(body io.Reader) (tags []string, next string, err error) {
 	if len(list.Errors) > 0 {
 		return nil, "", bad("its list of tags comes with errors")
 	}
+	if !list.Tags.there { // an image without tags has "tags": null or []
+		return nil, "", bad("what it answered has no list of tags")
+	}
 	if list.Next != "" && !strings.HasPrefix(list.Next, "/") && !strings.HasPrefix(list.Next, "http") {
 		return nil, "", bad("its list of tags goes on in a way that is not known")
 	}
-	for i, t := range list.Tags {
+	all := list.Tags.tags
+	for i, t := range all {
 		if len(t) > maxTagBytes {
 			cut := maxTagBytes
 			for !utf8.RuneStart(t[cut]) {
 				cut--
 			}
-			list.Tags[i] = t[:cut] + "…"
+			all[i] = t[:cut] + "…"
 		}
 	}
-	return list.Tags, list.Next, nil
+	return all, list.Next, nil
+}
+
+// tagList tells a list that is not there from one that is null.
+type tagList struct {
+	tags  []string
+	there bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *tagList) UnmarshalJSON(data []byte) error {
+	*l = tagList{there: true}
+	return json.Unmarshal(data, &l.tags)
 }
 
 func isSyntax(err error) bool {

@@ -281,12 +281,16 @@ func TestListsThatComeWithSomethingElse(t *testing.T) {
 		`{"tags":["1.0.0"]} {"tags":["2.0.0"]}`:                              "goes on behind",
 		`{"tags":["1.0.0"]}<html>`:                                           "goes on behind",
 		`{"tags":["1.0.0"],"errors":[{"code":"X","message":"s3cret-text"}]}`: "with errors",
-		`[]`:            "not a list of tags",
-		`"tags"`:        "not a list of tags",
-		`{"tags":"x"}`:  "not a list of tags",
-		`{"tags":{}}`:   "not a list of tags",
-		"\x1f\x8b\x08":  "not a list of tags",
-		`{"tags":[[]]}`: "not a list of tags",
+		`{}`:                       "has no list of tags",
+		`null`:                     "has no list of tags",
+		`{"name":"web"}`:           "has no list of tags",
+		`{"status":{"tags":null}}`: "has no list of tags",
+		`[]`:                       "not a list of tags",
+		`"tags"`:                   "not a list of tags",
+		`{"tags":"x"}`:             "not a list of tags",
+		`{"tags":{}}`:              "not a list of tags",
+		"\x1f\x8b\x08":             "not a list of tags",
+		`{"tags":[[]]}`:            "not a list of tags",
 	} {
 		srv, _ := faulty(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
 		c := client(t, registry.Config{InsecureHosts: []string{hostOf(srv)}})
