@@ -12,11 +12,14 @@ import (
 const maxRedirects = 5
 
 // base is the start of every URL of a registry.
-func (c *Client) base(host string) string {
+func (c *Client) base(host string) string { return c.scheme(host) + "://" + host }
+
+// scheme is what a registry is spoken to in.
+func (c *Client) scheme(host string) string {
 	if c.hosts.named(host).PlainHTTP {
-		return "http://" + host
+		return "http"
 	}
-	return "https://" + host
+	return "https"
 }
 
 // send sends one request. It does not follow https to http.
@@ -104,7 +107,7 @@ func (k call) askElsewhere(resp *http.Response, header http.Header) (*http.Respo
 	if s := challenge.Parameters["scope"]; s != "" && len(s) <= maxRealm {
 		scopes = []string{s}
 	}
-	token, _, err := k.c.token(k.ctx, challenge, scopes, authn.AuthConfig{})
+	token, _, err := k.c.token(k.ctx, naming{challenge, at.Scheme}, scopes, authn.AuthConfig{})
 	if err != nil {
 		return nil, err
 	}

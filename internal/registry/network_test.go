@@ -200,6 +200,14 @@ func TestAddressesNobodyMeantAreNotDialled(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
 	defer realm.Close()
+	plainly, _ := faulty(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://169.254.169.254/x", http.StatusFound)
+	})
+	credentials, _ := faulty(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://169.254.169.254/x"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	const howto = "ask who runs the registry, or, if that address is meant, allow its network"
 	for name, tc := range map[string]struct {
 		config   registry.Config
 		image    string
@@ -213,7 +221,11 @@ func TestAddressesNobodyMeantAreNotDialled(t *testing.T) {
 		"link-local, though private networks are meant": {registry.Config{Hosts: []registry.Host{{Host: "169.254.169.254", PrivateNetwork: true}}}, "169.254.169.254",
 			[]string{"link-local address, where clouds keep credentials", "--allow-registry-network"}},
 		"link-local, though plain http is meant": {registry.Config{InsecureHosts: []string{"169.254.169.254:80"}}, "169.254.169.254:80", []string{"link-local"}},
-		"another network is allowed":             {registry.Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, hostOf(srv), []string{"loopback"}},
+		"link-local, by a redirect to plain http": {registry.Config{InsecureHosts: []string{hostOf(plainly)}}, hostOf(plainly),
+			[]string{"sent us to 169.254.169.254", "link-local address, where clouds keep credentials", howto}},
+		"link-local, by a token server in plain http": {registry.Config{InsecureHosts: []string{hostOf(credentials)}}, hostOf(credentials),
+			[]string{"sent us to 169.254.169.254", "link-local address, where clouds keep credentials", howto}},
+		"another network is allowed": {registry.Config{AllowNetworks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, hostOf(srv), []string{"loopback"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := client(t, tc.config).List(t.Context(), repo(t, tc.image+"/web"), registry.Listing{})
@@ -280,6 +292,56 @@ func TestCredentialsStayWithTheirHost(t *testing.T) {
 			mention(t, err, registry.ErrBadAnswer, "its token server redirects to another host")
 			if seen.Load() != 0 {
 				t.Error("the other host was asked")
+			}
+		})
+	}
+}
+
+func TestALoginNeverLeavesHTTPSForHTTP(t *testing.T) {
+	const plain, secure, other = "plain.example:5000", "secure.example", "other.example"
+	for name, tc := range map[string]struct {
+		host, realm string
+		sentTo      string // a list is redirected there, and that host names the realm
+		refused     bool
+	}{
+		"https to http":                        {secure, "http://" + plain, "", true},
+		"https to https":                       {secure, "https://" + other, "", false},
+		"http to https":                        {plain, "https://" + other, "", false},
+		"http to http":                         {plain, "http://" + plain, "", false},
+		"https to http after a redirect":       {secure, "http://" + plain, "https://" + other, true},
+		"https to http after http":             {plain, "http://" + plain, "https://" + other, true},
+		"https to https after a redirect":      {secure, "https://" + other, "https://" + other, false},
+		"https to https after http was passed": {plain, "https://" + other, "https://" + other, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tokens := 0
+			c := client(t, registry.Config{
+				InsecureHosts: []string{plain}, DockerConfig: dockerConfig(t, "", tc.host, "bot", "s3cret-canary"),
+				Transport: headed(func(req *http.Request) (int, string, http.Header) {
+					switch {
+					case req.URL.Path == "/token":
+						tokens++
+						return 200, `{"token":"abc"}`, nil
+					case req.URL.Host == tc.host && tc.sentTo != "" && req.URL.Path == "/v2/":
+						return 200, "", nil
+					case req.URL.Host == tc.host && tc.sentTo != "":
+						return 307, "", http.Header{"Location": {tc.sentTo + "/v2/deep/tags/list"}}
+					case req.Header.Get("Authorization") != "Bearer abc":
+						return 401, "", http.Header{"Www-Authenticate": {`Bearer realm="` + tc.realm + `/token"`}}
+					}
+					return 200, `{"tags":["1.0.0"]}`, nil
+				}),
+			})
+			_, err := c.List(t.Context(), repo(t, tc.host+"/web"), registry.Listing{})
+			if !tc.refused {
+				if err != nil || tokens != 1 {
+					t.Errorf("%d tokens, error %v", tokens, err)
+				}
+				return
+			}
+			mention(t, err, registry.ErrBadAnswer, "its login leads from https to plain http")
+			if tokens != 0 {
+				t.Errorf("%d requests reached the token server", tokens)
 			}
 		})
 	}

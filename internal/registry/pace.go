@@ -31,7 +31,9 @@ const (
 
 const (
 	// failuresToRest in a row, without an answer in between, are a host's and
-	// not one image's. A 429 counts for all of them.
+	// not one image's. A 429 counts for all of them, and so does a request without an
+	// answer in time, when the host answered no other meanwhile: each more would
+	// wait as long.
 	failuresToRest = 3
 	// probeWait is how long a call waits for the one request that finds out
 	// whether a host is back. A host that is back answers in less.
@@ -46,6 +48,7 @@ type resting struct {
 	host  string
 	until time.Time // zero: until one request that is under way has found it back
 	told  bool      // by the registry
+	hung  bool      // it did not answer in time
 }
 
 func (r *resting) Error() string {
@@ -54,6 +57,9 @@ func (r *resting) Error() string {
 	}
 	if r.told {
 		return r.host + " asked to be left alone until " + r.until.UTC().Format(time.RFC3339)
+	}
+	if r.hung {
+		return r.host + " did not answer in time and is left alone for a while"
 	}
 	// Without the time, which is another after each try: status lines stay equal.
 	return r.host + " failed several times in a row and is left alone for a while"
@@ -76,6 +82,7 @@ const (
 	unknown outcome = iota // it was given up by the caller
 	alive                  // it answered, whatever it said
 	failed                 // no answer, a broken one, or 5xx
+	hung                   // no answer in time
 	busy                   // 429
 )
 
@@ -126,6 +133,8 @@ type pace struct {
 	mu       sync.Mutex
 	until    time.Time // not asked before
 	told     bool      // until is the registry's word
+	hung     bool      // until is because of no answer in time
+	answers  int       // so far
 	failures int       // in a row; from failuresToRest on, one probe goes first
 	round    int       // grows with each rest: what began before it says nothing new
 	probe    chan struct{}
@@ -138,10 +147,11 @@ func newPace(host string, perSecond float64) *pace {
 
 // ticket is the right to send one request. It is given back with end.
 type ticket struct {
-	p     *pace
-	round int
-	probe chan struct{} // not nil: this request finds out whether the host is back
-	once  sync.Once
+	p       *pace
+	round   int
+	answers int           // the host's, when the request was sent
+	probe   chan struct{} // not nil: this request finds out whether the host is back
+	once    sync.Once
 }
 
 // admit waits for the host's turn. It does not wait for a host that is left
@@ -205,7 +215,7 @@ func (p *pace) resting() *resting {
 	if !time.Now().Before(p.until) {
 		return nil
 	}
-	return &resting{host: p.host, until: p.until, told: p.told}
+	return &resting{host: p.host, until: p.until, told: p.told, hung: p.hung}
 }
 
 // wait keeps the rate. A rest that began meanwhile ends it.
@@ -226,7 +236,7 @@ func (p *pace) wait(ctx context.Context, t *ticket) error {
 	if rest := p.resting(); rest != nil {
 		return rest
 	}
-	t.round = p.round
+	t.round, t.answers = p.round, p.answers
 	return nil
 }
 
@@ -235,7 +245,7 @@ func (p *pace) wait(ctx context.Context, t *ticket) error {
 func (t *ticket) end(what outcome, until time.Time) {
 	t.once.Do(func() {
 		<-t.p.slots
-		t.p.learn(t.round, what, until)
+		t.p.learn(t, what, until)
 		t.leave()
 	})
 }
@@ -252,37 +262,43 @@ func (t *ticket) leave() {
 	}
 }
 
-func (p *pace) learn(round int, what outcome, until time.Time) {
+func (p *pace) learn(t *ticket, what outcome, until time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	if what == alive {
+		p.answers++
+	}
 	if until.After(now) {
-		p.rest(until, true)
+		p.rest(until, true, false)
 		return
 	}
-	if round != p.round {
+	if t.round != p.round {
 		return
+	}
+	if what == hung && p.answers != t.answers {
+		what = failed
 	}
 	switch what {
 	case alive:
 		p.failures = 0
 	case failed:
 		p.failures++
-	case busy:
+	case busy, hung:
 		p.failures = max(p.failures+1, failuresToRest)
 	case unknown:
 	}
-	if (what == failed || what == busy) && p.failures >= failuresToRest {
+	if (what == failed || what == busy || what == hung) && p.failures >= failuresToRest {
 		d := coolDown(p.failures - failuresToRest)
-		p.rest(now.Add(d+rand.N(d/4)), false)
+		p.rest(now.Add(d+rand.N(d/4)), false, what == hung)
 	}
 }
 
 // rest keeps the host unasked until then, or longer when that was said before.
 // p.mu is held.
-func (p *pace) rest(until time.Time, told bool) {
+func (p *pace) rest(until time.Time, told, hung bool) {
 	if until.After(p.until) {
-		p.until, p.told = until, told
+		p.until, p.told, p.hung = until, told, hung
 	}
 	p.failures = max(p.failures, failuresToRest)
 	p.round++
@@ -298,7 +314,7 @@ func (p *pace) hold(until time.Time) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.rest(until, true)
+	p.rest(until, true, false)
 }
 
 // coolDown is the rest after so many rests in a row that helped nothing.

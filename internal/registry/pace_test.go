@@ -120,6 +120,33 @@ func TestOneFailureIsAnImagesThreeInARowAreTheHosts(t *testing.T) {
 	})
 }
 
+func TestOneRequestWithoutAnAnswerInTimeIsEnough(t *testing.T) {
+	for name, tc := range map[string]struct {
+		meanwhile outcome // of another request
+		rests     bool
+	}{
+		"nothing else was asked":             {unknown, true},
+		"the other failed":                   {failed, true},
+		"the other was answered in the time": {alive, false}, // one image is slow, not the host
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPace("h", 1000)
+				admitted(t, p, alive) // before
+				slow, err := p.admit(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				admitted(t, p, tc.meanwhile)
+				slow.end(hung, time.Time{})
+				if r := restOf(t, p); (r != nil) != tc.rests || r != nil && !r.hung {
+					t.Errorf("rest %v, want one: %v", r, tc.rests)
+				}
+			})
+		})
+	}
+}
+
 func TestTheCoolDownDoublesUpToItsMostAndEndsWithAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace("h", 1000)

@@ -84,7 +84,7 @@ func TestEachFaultOfTheWayToLogInEndsInItsSentinel(t *testing.T) {
 		{"401 without a way", faults.Status(401), registry.ErrUnauthorized, "401 Unauthorized", false},
 		{"401 with a way that nobody knows", faults.Status(401, "WWW-Authenticate", `Negotiate`), registry.ErrUnauthorized, "401 Unauthorized", false},
 		{"a token server that is no URL", faults.Status(401, "WWW-Authenticate", `Bearer realm="::"`), registry.ErrBadAnswer, "no token server", true},
-		{"a token server in plain http", faults.Status(401, "WWW-Authenticate", `Bearer realm="http://tokens.invalid/",service="x"`), registry.ErrUnavailable, "plain http", true},
+		{"a token server in plain http", faults.Status(401, "WWW-Authenticate", `Bearer realm="http://tokens.invalid/",service="x"`), registry.ErrBadAnswer, "from https to plain http", true},
 		{"a token server where clouds keep credentials", faults.Status(401, "WWW-Authenticate", `Bearer realm="https://169.254.169.254/",service="x"`), registry.ErrUnavailable, "link-local", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

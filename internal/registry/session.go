@@ -195,7 +195,7 @@ func (c *Client) login(ctx context.Context, repo image.Repo, s *session, auth au
 	case auth.RegistryToken != "":
 		s.header = "Bearer " + auth.RegistryToken
 	case isBearer(s.challenge):
-		token, life, err := c.token(ctx, s.challenge, s.scopes, auth)
+		token, life, err := c.token(ctx, naming{s.challenge, c.scheme(repo.Host())}, s.scopes, auth)
 		if err != nil {
 			s.challenge = nil
 			c.forgetPing(repo.Host())

@@ -27,14 +27,25 @@ const (
 
 func isBearer(c *transport.Challenge) bool { return strings.EqualFold(c.Scheme, "bearer") }
 
-// token asks the token server that the registry names.
-func (c *Client) token(ctx context.Context, challenge *transport.Challenge, scopes []string, auth authn.AuthConfig) (string, time.Duration, error) {
+// naming is an answer that names a token server, and the scheme it came over.
+type naming struct {
+	*transport.Challenge
+	scheme string
+}
+
+// token asks the token server that the registry names. https is never left for
+// http, whatever the token server was named for: what is sent there logs in at
+// the registry.
+func (c *Client) token(ctx context.Context, challenge naming, scopes []string, auth authn.AuthConfig) (string, time.Duration, error) {
 	realm := challenge.Parameters["realm"]
 	u, err := url.Parse(realm)
 	if err != nil || len(realm) > maxRealm || u.Host == "" || u.User != nil {
 		return "", 0, bad("its login names no token server")
 	}
-	if err := scheme(u, c.wire.hosts.of(u)); err != nil {
+	if challenge.scheme == "https" && u.Scheme == "http" {
+		return "", 0, bad("its login leads from https to plain http")
+	}
+	if err := c.wire.permit(u, c.wire.hosts.of(u)); err != nil {
 		return "", 0, &url.Error{Op: "get", URL: u.Scheme + "://" + u.Host, Err: err}
 	}
 	// The library's own rules on addresses are for those who have no guard; a
@@ -43,7 +54,7 @@ func (c *Client) token(ctx context.Context, challenge *transport.Challenge, scop
 	if err != nil {
 		return "", 0, bad("its login names no token server")
 	}
-	ask := *challenge
+	ask := *challenge.Challenge
 	ask.Insecure = u.Scheme == "http"
 	got, err := transport.Exchange(ctx, reg, authn.FromConfig(auth), &sameHost{inner: c.wire, host: u.Host}, scopes, &ask)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -59,11 +60,24 @@ func scheme(u *url.URL, h Host) error {
 	return nil
 }
 
+// permit is scheme, and for plain http looks at the address first: nobody is to
+// name a host where clouds keep credentials because a registry led there.
+func (w *wire) permit(u *url.URL, h Host) error {
+	err := scheme(u, h)
+	var refused *guarded
+	if errors.Is(err, errPlainHTTP) {
+		if errors.As((guard{allow: w.ways.allow}).target(u.Hostname()), &refused) && refused.never {
+			return refused
+		}
+	}
+	return err
+}
+
 // RoundTrip implements http.RoundTripper. The answer's body must be closed: until
 // then it counts as a request under way.
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	h := w.hosts.of(req.URL)
-	if err := scheme(req.URL, h); err != nil {
+	if err := w.permit(req.URL, h); err != nil {
 		return nil, err
 	}
 	ctx := req.Context()
@@ -95,13 +109,13 @@ func (w *wire) send(req *http.Request, inner http.RoundTripper, t *ticket, b *bu
 	}
 	resp, err := inner.RoundTrip(req)
 	if err != nil {
-		t.end(judgeError(req.Context(), err), time.Time{})
+		t.end(judgeSilence(req.Context(), err), time.Time{})
 		return nil, err
 	}
 	what := judgeStatus(resp.StatusCode)
 	if at := retryAfter(resp, time.Now()); !at.IsZero() {
 		b.rest.Store(&resting{host: t.p.host, until: at, told: true})
-		t.p.learn(t.round, what, at)
+		t.p.learn(t, what, at)
 		what = unknown
 	}
 	if !resp.Uncompressed && resp.ContentLength > w.maxBody && req.Method != http.MethodHead {
@@ -124,6 +138,16 @@ func judgeError(ctx context.Context, err error) outcome {
 		return unknown // the caller went away
 	}
 	return failed
+}
+
+// judgeSilence is judgeError for a request that got not even a status line.
+func judgeSilence(ctx context.Context, err error) outcome {
+	what := judgeError(ctx, err)
+	var late net.Error
+	if what == failed && (ctx.Err() != nil || errors.As(err, &late) && late.Timeout()) {
+		return hung
+	}
+	return what
 }
 
 // body is the body of an answer. It is an error once it is too long;
