@@ -58,7 +58,7 @@ func newLaneBarriers(o *semverOrder, word string) laneBarriers {
 		tooHigh: another("its first number is no version but a year, a date or a commit"),
 	}
 	if o.variant != "" {
-		r.nobodys = another("the current %s is left only for tags with the suffix -%s", word, o.variant)
+		r.nobodys = another("the current %s is left only for tags with the suffix -%s", word, variantOf(word))
 	}
 	if cur == nil {
 		return r
@@ -85,7 +85,7 @@ func newLaneBarriers(o *semverOrder, word string) laneBarriers {
 // legendOf explains the marks of a form.
 func legendOf(form string) string {
 	var of []string
-	for _, mark := range [...][2]string{{"#", "a number for each #"}, {"@", "a date for each @"}, {"~", "a commit for each ~"}} {
+	for _, mark := range [...][2]string{{"#", "a number for each #"}, {"@", "a date for each @"}, {"%", "a time for each %"}, {"~", "a commit for each ~"}} {
 		if strings.Contains(form, mark[0]) {
 			of = append(of, mark[1])
 		}

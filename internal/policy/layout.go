@@ -319,11 +319,11 @@ func (l *layout) checkForms() *flaw {
 		if (kinds[day] || kinds[paddedDay]) && !kinds[month] && !kinds[paddedMonth] {
 			return &flaw{"the layout may have a day without a month", "write the optional parts inside each other: [.0M[.0D]]"}
 		}
-		if merged := squeeze(shape.String()); shapes[merged] {
+		merged := squeeze(shape.String())
+		if shapes[merged] {
 			return &flaw{"two forms of the layout " + l.text + " cannot be told apart", "use different separators in the optional parts, or one inside the other: [.0M[.N]]"}
-		} else {
-			shapes[merged] = true
 		}
+		shapes[merged] = true
 	}
 	return nil
 }

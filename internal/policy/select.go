@@ -23,7 +23,7 @@ type Choice struct {
 }
 
 // MaxCandidates bounds Choice.Candidates.
-const MaxCandidates = 50
+const MaxCandidates = 1000
 
 // Rejected is a tag that was not chosen and the rule that dropped it.
 type Rejected struct {

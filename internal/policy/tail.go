@@ -10,13 +10,20 @@ import "strings"
 // ltsc2022 are different images, r0 and r1, ls30 and ls31 are builds of one. So a
 // number behind letters counts only when the letters are a known word.
 type tail struct {
-	form    string // the suffix: each number that counts as #, each date as @, each commit as ~
+	form    string // the suffix: each number that counts as #, date as @, time as %, commit as ~
 	build   string // the same of the build metadata
-	kind    string // build without bare numbers, dates and commits: what stays in a lane
+	kind    string // build without bare numbers: what stays in a lane
 	loose   bool   // the suffix begins with a bare number or date, or has a commit
 	count   int
 	numbers [maxTailNumbers]tailNumber // in the order of the text
 }
+
+// timeDigits is how many digits a number has that counts seconds, or is a date with
+// its time, and no builds.
+const timeDigits = 9
+
+// marks are what stands for numbers in a form, and what is between them.
+const marks = "#@%."
 
 // maxTailNumbers is how many numbers of a tail count; the rest are names.
 const maxTailNumbers = 4
@@ -170,7 +177,7 @@ func (m *marker) first(t *tail, s string) (rest string) {
 // kind is what stays in a lane of the form of a build.
 func (m *marker) kind(build string) string {
 	for id := range strings.FieldsFuncSeq(build, isSeparator) {
-		if id != "#" && id != "@" && id != "~" {
+		if id != "#" {
 			m.text = append(append(m.text, id...), '.')
 		}
 	}
@@ -258,6 +265,8 @@ func (m *marker) hash(t *tail, s, word string, keep int) {
 			m.text = append(m.text, '#')
 		case isDate(s[at:end]):
 			m.number(t, s[at:end], '@')
+		case end-at >= timeDigits:
+			m.number(t, s[at:end], '%')
 		default:
 			m.number(t, s[at:end], '#')
 		}
@@ -304,9 +313,9 @@ func plainForm(form string) (plain string, ok bool) {
 	dropped := true // what stands before is, too
 	for token := range strings.FieldsFuncSeq(form, func(r rune) bool { return r == '-' || r == '_' || r == '+' }) {
 		commit := token == "~"
-		word := fixWord(strings.TrimRight(token, ".#@"))
+		word := fixWord(strings.TrimRight(token, marks))
 		ok = ok || commit || word
-		if dropped = commit || word || dropped && strings.Trim(token, ".#@") == ""; !dropped {
+		if dropped = commit || word || dropped && strings.Trim(token, marks) == ""; !dropped {
 			plain = joinDash(plain, token)
 		}
 	}
