@@ -15,6 +15,9 @@ func Lint(fsys fs.FS) ([]policy.Problem, error) {
 		return nil, err
 	}
 	out := cfg.Problems
+	if len(cfg.Pipelines) == 0 && !hasErrors(out) {
+		out = append(out, noPipeline())
+	}
 	envs := map[string]EnvState{}
 	r := manifest.NewRenderer(manifest.Limits{})
 	for _, pl := range cfg.Pipelines {

@@ -85,9 +85,14 @@ func (b *Bot) pipelines(s *Situation, cfg policy.Config) {
 		s.Pipelines = append(s.Pipelines, p)
 	}
 	if len(s.Pipelines) == 0 && !hasErrors(s.Problems) {
-		s.Problems = append(s.Problems, policy.Problem{Path: PolicyDir, Object: "repository", Reason: "there is no Pipeline in policies/",
-			Hint: "add one that names your environments; see examples/shop/policies/pipeline.yaml"})
+		s.Problems = append(s.Problems, noPipeline())
 	}
+}
+
+// noPipeline is the problem of a repository that nothing can move in.
+func noPipeline() policy.Problem {
+	return policy.Problem{Path: PolicyDir, Object: "repository", Reason: "there is no Pipeline in policies/",
+		Hint: "add one that names your environments; see examples/shop/policies/pipeline.yaml"}
 }
 
 func hasErrors(ps []policy.Problem) bool {

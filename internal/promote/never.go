@@ -51,6 +51,11 @@ func stuck(env policy.Environment, a AppState, p policy.Policy, tag image.Tag) [
 			return []policy.Problem{w}
 		}
 	}
+	if reason := filteredOut(p, tag); reason != "" && env.Update.Has(p.Name) {
+		w.Reason = fmt.Sprintf("the current tag %s does not pass the filter of policy %q (%s)", tag, p.Name, reason)
+		w.Hint = "the next update leaves its kind of tags for those that the filter keeps; if that is not meant, correct the filter or write a tag that passes"
+		return []policy.Problem{w}
+	}
 	if reason := unordered(p, tag); reason != "" {
 		w.Reason = fmt.Sprintf("policy %q cannot order the current tag %s (%s), so it cannot tell what is lower and takes whatever it accepts", p.Name, tag, reason)
 		w.Hint = "write a tag that the policy accepts into the file, or correct the policy"
@@ -59,13 +64,25 @@ func stuck(env policy.Environment, a AppState, p policy.Policy, tag image.Tag) [
 	return nil
 }
 
+// filteredOut says why a policy's filter does not keep a tag that its selector
+// could read; "": it does, or there is no filter.
+func filteredOut(p policy.Policy, tag image.Tag) string {
+	if p.Filter == nil {
+		return ""
+	}
+	p = anything(p)
+	ok, reason := policy.Accepts(p, tag)
+	p.Filter = nil
+	if without, _ := policy.Accepts(p, tag); ok || !without {
+		return ""
+	}
+	return reason
+}
+
 // unordered says why a policy's selector cannot read a tag, whatever its range
 // and exclusions; "": it can.
 func unordered(p policy.Policy, tag image.Tag) string {
-	p.Exclude, p.Lane = nil, policy.LaneAny
-	if p.Semver != nil {
-		p.Semver = &policy.Semver{Range: ">=0-0", Prereleases: true}
-	}
+	p = anything(p)
 	ok, reason := policy.Accepts(p, tag)
 	if !ok && p.Filter != nil { // a tag that the filter does not keep is read as it is
 		p.Filter = nil
@@ -75,4 +92,13 @@ func unordered(p policy.Policy, tag image.Tag) string {
 		return ""
 	}
 	return reason
+}
+
+// anything is p without its range, lane and exclusions.
+func anything(p policy.Policy) policy.Policy {
+	p.Exclude, p.Lane = nil, policy.LaneAny
+	if p.Semver != nil {
+		p.Semver = &policy.Semver{Range: ">=0-0", Prereleases: true}
+	}
+	return p
 }

@@ -157,9 +157,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 					out = append(out, otherImage(m, pol)...)
 					continue
 				}
-				out = append(out, policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker",
-					Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
-					Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)})
+				out = append(out, unknownPolicy(m, cfg.Problems))
 			}
 		}
 	}
@@ -173,6 +171,43 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 	out = append(out, neverProblems(cfg, envs)...)
 	sortProblems(out)
 	return out
+}
+
+// unknownPolicy is the problem of a marker whose policy is not there to use:
+// because of an error of its own, which is the one to mend, or altogether.
+func unknownPolicy(m patch.Marker, problems []policy.Problem) policy.Problem {
+	p := policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker",
+		Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
+		Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)}
+	if place := BrokenPolicy(problems, m.Policy); place != "" {
+		p.Reason, p.Hint = fmt.Sprintf("nothing is written here: policy %q has an error (%s)", m.Policy, place), ""
+		return p
+	}
+	for _, b := range problems {
+		if !b.Warning && b.Object == "" { // of a document whose name could not be read
+			p.Hint = fmt.Sprintf("it may be in a document that cannot be read (%s): correct that one first; else add an ImagePolicy named %s to policies/", placeOf(b), m.Policy)
+			break
+		}
+	}
+	return p
+}
+
+// BrokenPolicy returns where the error is that keeps a policy from being used,
+// as "policies/web.yaml:9"; "": there is none.
+func BrokenPolicy(problems []policy.Problem, name string) string {
+	for _, b := range problems {
+		if !b.Warning && b.Object == "ImagePolicy/"+name {
+			return placeOf(b)
+		}
+	}
+	return ""
+}
+
+func placeOf(p policy.Problem) string {
+	if p.Line == 0 {
+		return p.Path
+	}
+	return fmt.Sprintf("%s:%d", p.Path, p.Line)
 }
 
 // otherImage warns of a marker whose value is of another image than its
