@@ -169,8 +169,10 @@ func (s *Scanner) wait(ctx context.Context, groups []*job) {
 func (s *Scanner) list(ctx context.Context, g *job) {
 	before := g.mem
 	last := before.Good
-	if before.Doubt != nil {
-		last = registry.Listing{} // the second look is at the whole list
+	age := g.now.Sub(before.Whole)
+	whole := before.Doubt != nil || age < 0 || age >= wholeEvery // the second look is at the whole list
+	if whole {
+		last = registry.Listing{}
 	}
 	l, err := s.c.Registry.List(ctx, g.repo, last)
 	switch {
@@ -184,6 +186,9 @@ func (s *Scanner) list(ctx context.Context, g *job) {
 		return
 	}
 	g.mem = before.answered(l, g.now, s.secondLook(g))
+	if whole {
+		g.mem.Whole = g.now
+	}
 	switch {
 	case g.mem.Doubt != nil:
 		s.c.Logger.Warn("listing doubted", "image", g.repo.String(), "tags", len(l.Tags), "before", len(before.Good.Tags))

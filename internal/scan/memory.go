@@ -40,6 +40,9 @@ const (
 	agreeShare = 0.1
 	// maxHold bounds how long a registry may ask to be left alone.
 	maxHold = time.Hour
+	// wholeEvery is how often the whole list is asked for, whatever ETag came with
+	// the last: one that never changes would hide new tags for ever.
+	wholeEvery = 24 * time.Hour
 	// retry is when an image is asked again after a failure that may pass by
 	// itself, however long its schedule is.
 	retry = 10 * time.Minute
@@ -52,6 +55,7 @@ const (
 type memory struct {
 	Good  registry.Listing `json:"-"`              // the last answer that is believed; has a file of its own
 	At    time.Time        `json:"at,omitzero"`    // when Good was true last; zero: never
+	Whole time.Time        `json:"whole,omitzero"` // when the whole list came last
 	Asked time.Time        `json:"asked"`          // for a listing; zero: never
 	Again time.Time        `json:"again,omitzero"` // asked then whatever the schedule
 	Hold  time.Time        `json:"hold,omitzero"`  // not asked before, as the registry wishes
