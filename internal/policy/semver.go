@@ -124,6 +124,7 @@ func (v *version) parseTail(rest string) (reason string) {
 // number may be a build, a date or a commit, and is left to the suffix.
 func splitTail(tail string) (pre, suffix string, suffixAt int, reason string) {
 	suffixAt = -1
+	earlier := "" // parts of the suffix in front of a prerelease
 	bareWord, named := false, false
 	for at := 0; at <= len(tail); {
 		token, rest, _ := strings.Cut(tail[at:], "-")
@@ -134,9 +135,10 @@ func splitTail(tail string) (pre, suffix string, suffixAt int, reason string) {
 		case word, bareWord && onlyNumbers(token), at == 0 && smallNumbers(token) && !looseBegin(rest):
 			pre, suffixAt = joinDash(pre, token), -1
 		default:
-			if suffix = joinDash(suffix, token); suffixAt < 0 {
-				suffixAt = at
+			if suffixAt < 0 {
+				suffixAt, earlier = at, suffix
 			}
+			suffix = joinDash(earlier, tail[suffixAt:at+len(token)])
 			named = named || !onlyNumbers(token)
 			if !named && tooLong(token) {
 				return "", "", 0, notLong
