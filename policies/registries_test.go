@@ -48,7 +48,13 @@ func registries(t *testing.T) *jsonschema.Schema {
 	}
 	host := list.Items
 	one := uint64(1)
-	host.Properties.Value("host").MinLength = &one
+	for _, of := range []*jsonschema.Schema{host, host.Properties.Value("auth")} {
+		for p := of.Properties.Oldest(); p != nil; p = p.Next() {
+			if p.Value.Type == "string" && p.Key != "proxy" { // "" says something there
+				p.Value.MinLength = &one
+			}
+		}
+	}
 	rate := host.Properties.Value("requestsPerSecond")
 	rate.Minimum, rate.Maximum = "0", json.Number(fmt.Sprint(registry.MaxRequestsPerSecond))
 	rate.Description = fmt.Sprintf("The rate kept over a while; 0: %v.", registry.DefaultRequestsPerSecond)
@@ -57,7 +63,7 @@ func registries(t *testing.T) *jsonschema.Schema {
 	for _, way := range [][]string{{"usernameFile", "passwordFile"}, {"tokenFile"}, {"dockerConfigFile"}, {"provider"}} {
 		auth.OneOf = append(auth.OneOf, &jsonschema.Schema{Required: way})
 	}
-	auth.Properties.Value("provider").Enum = providers()
+	auth.Properties.Value("provider").Enum, auth.Properties.Value("provider").MinLength = providers(), nil
 	describe(host, registry.Host{})
 	describe(auth, registry.Auth{})
 	host.Properties.Value("keyFile").Description = host.Properties.Value("certFile").Description
@@ -152,9 +158,7 @@ func compileRegistries(t *testing.T) *validator.Schema {
 }
 
 // TestRegistriesAndTheirSchemaAgree holds LoadHosts and the schema to each other
-// on good files, on each mistake, and on a thousand changed files. LoadHosts
-// takes null and the empty text for a key that is not there, and reads the words
-// of YAML 1.1 for truth values (yes, off), which is exempt.
+// on good files, on each mistake, and on a thousand changed files.
 func TestRegistriesAndTheirSchemaAgree(t *testing.T) {
 	schema, dir := compileRegistries(t), registriesFolder(t)
 	file := filepath.Join(dir, "registries.yaml")
@@ -168,7 +172,7 @@ func TestRegistriesAndTheirSchemaAgree(t *testing.T) {
 			return loaded, nil, false
 		}
 		doc, shown := (&converter{}).value(node.Content[0])
-		return loaded, schema.Validate(withoutEmpty(doc)), shown
+		return loaded, schema.Validate(doc), shown
 	}
 	good := quoted(registriesFile(hostSamples()))
 	if loaded, valid, _ := ask(good); loaded != nil || valid != nil {
@@ -183,12 +187,22 @@ func TestRegistriesAndTheirSchemaAgree(t *testing.T) {
 		"half a way to log in":       map[string]any{"host": "a.example", "auth": map[string]any{"usernameFile": "secret"}},
 		"no way to log in":           map[string]any{"host": "a.example", "auth": map[string]any{}},
 		"a text for a truth value":   map[string]any{"host": "a.example", "plainHTTP": "true"},
+		"no truth value":             map[string]any{"host": "a.example", "plainHTTP": nil},
+		"no file":                    map[string]any{"host": "a.example", "caFile": ""},
+		"no name":                    map[string]any{"host": ""},
+		"no auth":                    map[string]any{"host": "a.example", "auth": nil},
+		"no provider":                map[string]any{"host": "a.example", "auth": map[string]any{"tokenFile": "secret", "provider": ""}},
 		"a rate below zero":          map[string]any{"host": "a.example", "requestsPerSecond": -1},
 		"a rate above all":           map[string]any{"host": "a.example", "requestsPerSecond": registry.MaxRequestsPerSecond + 1},
 		"a text where a host belong": "a.example",
 	} {
 		if loaded, valid, _ := ask(quoted(registriesFile([]any{host}))); loaded == nil || valid == nil {
 			t.Errorf("%s: LoadHosts: %v, schema: %v", what, loaded, valid)
+		}
+	}
+	for _, word := range []string{"yes", "off", "~", ""} {
+		if loaded, valid, _ := ask("apiVersion: towpath.dev/v1\nkind: Registries\nregistries:\n  - host: a.example\n    plainHTTP: " + word + "\n"); loaded == nil || valid == nil {
+			t.Errorf("plainHTTP: %s: LoadHosts: %v, schema: %v", word, loaded, valid)
 		}
 	}
 	many := make([]any, 0, maxRegistries+1)
@@ -221,7 +235,7 @@ func TestRegistriesAndTheirSchemaAgree(t *testing.T) {
 		if ok && loaded == nil {
 			taken++
 		}
-		if ok && shown && loaded == nil && valid != nil && !oldTruth.MatchString(text) {
+		if ok && shown && loaded == nil && valid != nil {
 			t.Fatalf("LoadHosts takes what the schema refuses:\n%s\n%v", text, valid)
 		}
 	}
@@ -253,27 +267,4 @@ func TestTheRegistriesThatTheGuideShowsAreGood(t *testing.T) {
 	if shown == 0 {
 		t.Error("no file of kind Registries is shown")
 	}
-}
-
-var oldTruth = regexp.MustCompile(`: (?:yes|no|on|off|y|n)\b`)
-
-// withoutEmpty drops what LoadHosts takes for a key that is not there.
-func withoutEmpty(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		m := map[string]any{}
-		for key, value := range v {
-			if value != nil && value != "" {
-				m[key] = withoutEmpty(value)
-			}
-		}
-		return m
-	case []any:
-		l := make([]any, len(v))
-		for i := range v {
-			l[i] = withoutEmpty(v[i])
-		}
-		return l
-	}
-	return v
 }

@@ -2,7 +2,7 @@ package registry
 
 import (
 	"bytes"
-	"encoding/json"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
-	kyaml "sigs.k8s.io/yaml"
 
 	"towpath.dev/towpath/internal/image"
 )
@@ -22,6 +21,7 @@ import (
 const (
 	registriesAPI  = "towpath.dev/v1"
 	registriesKind = "Registries"
+	noHost         = "is no registry as image names write it: a name with a dot or a port, without scheme and path"
 	// maxHostsFile bytes, and hosts in it, are more than anybody writes.
 	maxHostsFile = 1 << 20
 	maxHostsSaid = 1000
@@ -47,7 +47,12 @@ func LoadHosts(path string) ([]Host, error) {
 	l := loader{path: path}
 	l.document(raw)
 	if len(l.problems) > 0 {
-		return nil, errors.Join(l.problems...)
+		slices.SortStableFunc(l.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+		all := make([]error, len(l.problems))
+		for i, p := range l.problems {
+			all[i] = fmt.Errorf("%s:%d: %s", path, p.line, p.text)
+		}
+		return nil, errors.Join(all...)
 	}
 	return l.hosts, nil
 }
@@ -55,11 +60,16 @@ func LoadHosts(path string) ([]Host, error) {
 type loader struct {
 	path     string
 	hosts    []Host
-	problems []error
+	problems []problem
+}
+
+type problem struct {
+	line int
+	text string
 }
 
 func (l *loader) problem(line int, format string, args ...any) {
-	l.problems = append(l.problems, fmt.Errorf("%s:%d: %s", l.path, max(line, 1), fmt.Sprintf(format, args...)))
+	l.problems = append(l.problems, problem{max(line, 1), fmt.Sprintf(format, args...)})
 }
 
 func (l *loader) document(raw []byte) {
@@ -98,36 +108,6 @@ func (l *loader) document(raw []byte) {
 	}
 }
 
-// mapping returns the values of a mapping, with problems for keys that t has not
-// or that come twice.
-func (l *loader) mapping(n *yaml.Node, what string, t reflect.Type) (map[string]*yaml.Node, bool) {
-	if n.Kind != yaml.MappingNode {
-		l.problem(n.Line, "%s is no mapping", what)
-		return nil, false
-	}
-	var known []string
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		known = append(known, name)
-	}
-	values := map[string]*yaml.Node{}
-	good := true
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		_, twice := values[key.Value]
-		switch {
-		case key.Kind != yaml.ScalarNode || !slices.Contains(known, key.Value):
-			l.problem(key.Line, "%s: there is no %.60q; there are %s", what, key.Value, strings.Join(known, ", "))
-			good = false
-		case twice:
-			l.problem(key.Line, "%s: %s is written twice", what, key.Value)
-			good = false
-		}
-		values[key.Value] = n.Content[i+1]
-	}
-	return values, good
-}
-
 func (l *loader) constant(root, n *yaml.Node, key, want string) {
 	switch {
 	case n == nil:
@@ -138,65 +118,21 @@ func (l *loader) constant(root, n *yaml.Node, key, want string) {
 }
 
 func (l *loader) item(n *yaml.Node, lines map[string]int) {
-	values, good := l.mapping(n, "a registry", reflect.TypeFor[Host]())
-	if auth := values["auth"]; auth != nil && auth.Kind != yaml.ScalarNode {
-		_, ok := l.mapping(auth, "auth", reflect.TypeFor[Auth]())
-		good = good && ok
-	}
-	if !good {
-		return
-	}
-	h, err := decodeHost(n)
-	if err != nil {
-		l.problem(n.Line, "%s", oneLine(err))
+	name := nameIn(n)
+	var h Host
+	if !l.fill(n, name, reflect.ValueOf(&h).Elem()) {
 		return
 	}
 	h = h.in(filepath.Dir(l.path))
-	name := h.Host
-	if name == "" {
-		name = "a registry"
-	}
 	for _, p := range h.problems() {
-		l.problem(n.Line, "%.100s: %s", name, p)
+		l.problem(n.Line, "%s: %s", name, p)
 	}
 	key := normalHost(h.Host)
 	if first, twice := lines[key]; twice {
-		l.problem(n.Line, "%.100s: it is named on line %d already", name, first)
+		l.problem(n.Line, "%s: it is named on line %d already", name, first)
 	}
 	lines[key] = n.Line
 	l.hosts = append(l.hosts, h)
-}
-
-// decodeHost holds the values to their types. Keys were checked before.
-func decodeHost(n *yaml.Node) (Host, error) {
-	text, err := yaml.Marshal(n)
-	if err != nil {
-		return Host{}, errors.New("cannot be read")
-	}
-	data, err := kyaml.YAMLToJSONStrict(text)
-	if err != nil {
-		return Host{}, errors.New("cannot be read; anchors and merges are not for this file")
-	}
-	var h Host
-	err = json.Unmarshal(data, &h)
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
-		return Host{}, fmt.Errorf("%s is a %s; want %s", kind.Field, kind.Value, wanted(kind.Type.Kind()))
-	}
-	return h, err
-}
-
-// wanted is what a person calls a type.
-func wanted(k reflect.Kind) string {
-	switch k {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.Struct:
-		return "a mapping"
-	case reflect.Float64:
-		return "a number"
-	}
-	return "a " + k.String()
 }
 
 // in makes relative paths those of files in dir.
@@ -215,6 +151,20 @@ func (h Host) in(dir string) Host {
 	return h
 }
 
+// CheckHost returns an error for what does not name a registry as image names
+// do, so that no image could ever be there.
+func CheckHost(name string) error {
+	if !isHost(name) {
+		return fmt.Errorf("%.100q %s", name, noHost)
+	}
+	return nil
+}
+
+func isHost(name string) bool {
+	repo, err := image.ParseRepo(name + "/any/name")
+	return err == nil && repo.Path() == "any/name"
+}
+
 // problems finds what cannot be meant.
 func (h Host) problems() []string {
 	var found []string
@@ -223,9 +173,8 @@ func (h Host) problems() []string {
 			found = append(found, fmt.Sprintf(format, args...))
 		}
 	}
-	repo, err := image.ParseRepo(h.Host + "/any/name")
 	add(h.Host == "", "host is missing")
-	add(h.Host != "" && (err != nil || repo.Path() != "any/name"), "host is no registry as image names write it: a name with a dot or a port, without scheme and path")
+	add(h.Host != "" && !isHost(h.Host), "host %s", noHost)
 	files := h.CAFile != "" || h.CertFile != "" || h.KeyFile != ""
 	add(h.PlainHTTP && files, "plainHTTP has no certificates; remove it, or caFile, certFile and keyFile")
 	add((h.CertFile == "") != (h.KeyFile == ""), "certFile and keyFile belong together")
