@@ -129,7 +129,7 @@ func localHowto() promote.Howto {
 // registryFlags say how to reach registries.
 type registryFlags struct {
 	dockerConfig string
-	insecure     []string
+	insecure     hostNames
 	hosts        hostsFile
 	networks     networks
 	cloud        bool
@@ -138,7 +138,7 @@ type registryFlags struct {
 
 func (r *registryFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.dockerConfig, "docker-config", "", "docker config.json with credentials for registries; the credential helpers it names are run")
-	cmd.Flags().StringSliceVar(&r.insecure, "insecure-registry", nil, "host:port that is asked over plain http; may be repeated")
+	cmd.Flags().Var(&r.insecure, "insecure-registry", "host:port that is asked over plain http; may be repeated")
 	cmd.Flags().Var(&r.hosts, "registries", "file of kind Registries: networks, limits, TLS, proxies and logins of single registries")
 	cmd.Flags().Var(&r.networks, "allow-registry-network", "CIDR that registries may lead to although it is private or link-local; may be repeated")
 	cmd.Flags().BoolVar(&r.cloud, "cloud-credentials", false, "log in at ECR, Google's and Azure's registries and ghcr.io as whoever this process is there, where nothing else has credentials")

@@ -31,6 +31,27 @@ func (h *hostsFile) String() string { return h.path }
 // Type implements pflag.Value.
 func (h *hostsFile) Type() string { return "file" }
 
+// hostNames is a flag of registries, as image names write them, that may be
+// repeated.
+type hostNames []string
+
+// Set implements pflag.Value.
+func (h *hostNames) Set(list string) error {
+	for name := range strings.SplitSeq(list, ",") {
+		if err := registry.CheckHost(name); err != nil {
+			return err
+		}
+		*h = append(*h, name)
+	}
+	return nil
+}
+
+// String implements pflag.Value.
+func (h *hostNames) String() string { return strings.Join(*h, ",") }
+
+// Type implements pflag.Value.
+func (h *hostNames) Type() string { return "strings" }
+
 // networks is a flag of CIDRs that may be repeated.
 type networks []netip.Prefix
 
