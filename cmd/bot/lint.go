@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,7 @@ type finding struct {
 func lintCommand(s std) *cobra.Command {
 	var o output
 	cmd := command("lint [DIR]", "check policies, pipeline and markers",
-		"Checks a checkout of the config repository, offline: policies/*.yaml, the environments'\ndirectories, their manifests and every marker. Exit 1 on errors; warnings alone are fine.",
+		"Checks a checkout of the config repository, offline: policies/*.yaml, the environments'\ndirectories, their manifests and every marker. DIR is the root of the checkout: the folder\nthat holds policies/. Exit 1 on errors; warnings alone are fine.",
 		"  towpath lint\n  towpath lint examples/shop", cobra.MaximumNArgs(1),
 		func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -39,6 +40,9 @@ func lintCommand(s std) *cobra.Command {
 			if _, err := os.Stat(dir); err != nil {
 				return usagef("open the config repository: %w", err)
 			}
+			if above := rootAbove(dir); above != "" {
+				return usagef("%s is not the root of a config repository: it has no policies/; the one above is %s", dir, above)
+			}
 			problems, err := promote.Lint(os.DirFS(dir))
 			if err != nil {
 				return err
@@ -47,6 +51,20 @@ func lintCommand(s std) *cobra.Command {
 		})
 	o.flag(cmd)
 	return cmd
+}
+
+// rootAbove is the folder with policies/ above dir, when dir itself has none and
+// is not the root of a repository; else "".
+func rootAbove(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	root := repositoryRoot(abs)
+	if _, err := os.Stat(filepath.Join(root, promote.PolicyDir)); err != nil || root == abs {
+		return ""
+	}
+	return root
 }
 
 func findings(problems []policy.Problem) []finding {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"towpath.dev/towpath/internal/policy"
 	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/scan"
 )
 
 // planned is the JSON of `plan`.
@@ -23,6 +25,8 @@ type planned struct {
 	Wait     []plannedWait `json:"wait"`
 	Choices  []choice      `json:"choices"`
 	Problems []finding     `json:"problems"`
+
+	failed, images int // images that could not be looked at, and all that were to be
 }
 
 type plannedMove struct {
@@ -69,6 +73,8 @@ type choice struct {
 	Notes       []string          `json:"notes,omitempty"` // what was passed over, what left the registry
 	Next        time.Time         `json:"next,omitzero"`   // when time alone may change the choice
 	Rejected    []policy.Rejected `json:"rejected"`        // every other tag, with the rule that dropped it
+
+	failed bool // Reason is why nothing can be chosen
 }
 
 func planCommand(s std) *cobra.Command {
@@ -77,7 +83,7 @@ func planCommand(s std) *cobra.Command {
 	var o output
 	var exitCode, unauthenticated bool
 	cmd := command("plan", "what run --once would do, and what it would not and why",
-		"Looks at the repository, registries, reports and pull requests, decides as the bot would, and\nprints it; with -o wide every tag and the rule that dropped it, too. Nothing is written.\nRegistries are asked now, whatever schedules say: what the bot remembers of them, such as an\nanswer that it doubts, is not used.",
+		"Looks at the repository, registries, reports and pull requests, decides as the bot would, and\nprints it; with -o wide every tag and the rule that dropped it, too. Nothing is written.\nRegistries are asked now, whatever schedules say: what the bot remembers of them, such as an\nanswer that it doubts, is not used. The base branch of the repository's origin is read, not the\nfolder you stand in: push first (towpath lint checks the folder).",
 		"  towpath plan\n  towpath plan -o json --exit-code", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -89,10 +95,11 @@ func planCommand(s std) *cobra.Command {
 			}
 			plan := promote.Decide(sit)
 			v := describePlan(sit, plan)
+			c.sayElsewhere(s.err, sit)
 			if err := o.print(s.out, v, func(w io.Writer) { printPlan(w, v, o.wide()) }); err != nil {
 				return err
 			}
-			if err := unasked(sit); err != nil {
+			if err := unseen(v.failed, v.images); err != nil {
 				return err
 			}
 			if exitCode && !plan.Idle() {
@@ -112,6 +119,7 @@ func planCommand(s std) *cobra.Command {
 func describePlan(s promote.Situation, p promote.Plan) planned {
 	v := planned{Branch: s.Branch, Commit: s.Commit, Push: []plannedMove{}, Propose: []plannedMove{}, Merge: []plannedPull{},
 		Close: []plannedPull{}, Wait: []plannedWait{}, Choices: choices(s), Problems: findings(s.Problems)}
+	v.failed, v.images = images(s, s.Choices)
 	for _, m := range p.Push {
 		v.Push = append(v.Push, describeMove(m, 0))
 	}
@@ -161,12 +169,27 @@ func choices(s promote.Situation) []choice {
 		if rejected == nil {
 			rejected = []policy.Rejected{}
 		}
-		out = append(out, choice{c.Env, c.App, c.Policy, string(c.Current), string(c.Selected), c.Wanted, reason, c.Notes, c.Next, rejected})
+		out = append(out, choice{c.Env, c.App, c.Policy, string(c.Current), string(c.Selected), c.Wanted, reason,
+			slices.Concat(c.Notes, unrecorded(s, c)), c.Next, rejected, c.Problem != ""})
+	}
+	return out
+}
+
+// unrecorded says of which tags the bot has not seen the digest yet: looking
+// without writing starts no age.
+func unrecorded(s promote.Situation, c scan.Result) []string {
+	var out []string
+	for _, sight := range s.Sights {
+		aged := slices.ContainsFunc(s.Policies, func(p policy.Policy) bool { return p.Name == c.Policy && p.MinAge > 0 })
+		if aged && sight.Repo == c.Repository {
+			out = append(out, fmt.Sprintf("%s is not seen by the bot yet: its minAge begins with the bot's next look", sight.Tag))
+		}
 	}
 	return out
 }
 
 func printPlan(w io.Writer, v planned, wide bool) {
+	fmt.Fprintln(w, baseOf(v.Branch, v.Commit))
 	moves := func(head string, list []plannedMove) {
 		for _, m := range list {
 			fmt.Fprintf(w, "%s %s\n", head, m.Title)
@@ -194,13 +217,31 @@ func printPlan(w io.Writer, v planned, wide bool) {
 		fmt.Fprintf(w, ": %s\n", strings.Join(x.Reasons, "; "))
 	}
 	if len(v.Push)+len(v.Propose)+len(v.Merge)+len(v.Close)+len(v.Wait) == 0 {
-		fmt.Fprintln(w, "nothing to do")
+		fmt.Fprintln(w, idle(v))
 	}
+	said := map[string]bool{}
 	for _, c := range v.Choices {
-		fmt.Fprintf(w, "choice %s/%s %s: %s: %s\n", c.Environment, c.App, c.Policy, dash(c.Selected), c.Reason)
+		reason := c.Reason
+		if c.failed && said[reason] {
+			reason = "nothing is chosen, as said above"
+		}
+		said[c.Reason] = true
+		fmt.Fprintf(w, "choice %s/%s %s: %s: %s\n", c.Environment, c.App, c.Policy, dash(c.Selected), reason)
 		printChoice(w, c, wide)
 	}
 	printFindings(w, v.Problems)
+}
+
+// idle is what a plan without acts says: only what was looked at can be known to
+// need nothing.
+func idle(v planned) string {
+	switch v.failed {
+	case 0:
+		return "nothing to do"
+	case v.images:
+		return fmt.Sprintf("could not look at %d of %d images", v.failed, v.images)
+	}
+	return fmt.Sprintf("could not look at %d of %d images; nothing to do for the others", v.failed, v.images)
 }
 
 // printChoice prints what is known beside the reason, and every tag when asked.

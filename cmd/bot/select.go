@@ -28,7 +28,7 @@ type selection struct {
 func selectCommand(s std) *cobra.Command {
 	var o output
 	var file, name, current, tags string
-	cmd := command("select --policy FILE --current TAG --tags FILE|-", "which tag a policy chooses, offline",
+	cmd := command("select --policy FILE --tags FILE|- [--current TAG]", "which tag a policy chooses, offline",
 		"Chooses among the given tags as the bot would, and gives the rule that dropped every\nother tag. Nothing better: selected is the current tag, changed is false, exit 0. A policy's\nminAge and platforms are not looked at: they take a registry (towpath why).",
 		"  printf '1.0.0\\n1.1.0\\n2.0.0\\n' | towpath select --policy policies/web.yaml --current 1.0.0 --tags -", cobra.NoArgs,
 		func(*cobra.Command, []string) error {
@@ -48,6 +48,7 @@ func selectCommand(s std) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			sayOffline(s.err, p)
 			c := policy.Select(p, list, image.Tag(current))
 			if c.Rejected == nil {
 				c.Rejected = []policy.Rejected{}
@@ -62,6 +63,20 @@ func selectCommand(s std) *cobra.Command {
 	f.StringVar(&tags, "tags", "", "file with one tag a line, - for standard input")
 	o.flag(cmd)
 	return cmd
+}
+
+// sayOffline names what of a policy takes a registry, and so is not looked at.
+func sayOffline(w io.Writer, p policy.Policy) {
+	var keys []string
+	if p.MinAge > 0 {
+		keys = append(keys, "minAge")
+	}
+	if len(p.Platforms) > 0 {
+		keys = append(keys, "platforms")
+	}
+	if len(keys) > 0 {
+		fmt.Fprintf(w, "note: %s of policy %s not looked at: that takes a registry (towpath why %[2]s)\n", strings.Join(keys, " and "), p.Name)
+	}
 }
 
 func printSelection(w io.Writer, v selection) {

@@ -49,6 +49,9 @@ func parseSets(args []string) ([]patch.Set, error) {
 			return nil, usagef("%q: want NAME=REF, for instance web=registry.example/web:2.0.0", a)
 		}
 		r, err := image.ParseRef(ref)
+		if _, tagErr := image.ParseTag(ref); err != nil && tagErr == nil {
+			return nil, usagef("%q is a tag alone; write the whole reference, as %s=registry.example/shop/%[2]s:%[1]s", ref, name)
+		}
 		if err != nil {
 			return nil, usagef("%s: %w", name, err)
 		}
