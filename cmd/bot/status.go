@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -214,9 +215,29 @@ func printStatus(w io.Writer, v statusView, wide bool) {
 		}
 	}
 	table(w, rows)
-	printClusterProblems(w, v)
-	printScans(w, v.Scans)
-	printFindings(w, v.Problems)
+	var below bytes.Buffer
+	printSilent(&below, v)
+	printClusterProblems(&below, v)
+	printScans(&below, v.Scans)
+	printFindings(&below, v.Problems)
+	if below.Len() > 0 {
+		fmt.Fprintf(w, "\n%s", below.String())
+	}
+}
+
+// printSilent names the environments from which nothing is known, for which every
+// health is unknown.
+func printSilent(w io.Writer, v statusView) {
+	var silent []string
+	for _, e := range v.Environments {
+		reported := slices.ContainsFunc(e.Apps, func(a appStatus) bool { return len(a.Clusters) > 0 })
+		if len(e.Apps) > 0 && !reported {
+			silent = append(silent, e.Name)
+		}
+	}
+	if len(silent) > 0 {
+		fmt.Fprintf(w, "no agent has reported from %s\n", strings.Join(silent, ", "))
+	}
 }
 
 // printScans says which registry fails for which image, since when, and what is
