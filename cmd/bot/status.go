@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"towpath.dev/towpath/internal/promote"
+	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -244,12 +245,23 @@ func printSilent(w io.Writer, v statusView) {
 // kept of it meanwhile.
 func printScans(w io.Writer, scans []state.ScanProblem) {
 	for _, p := range scans {
-		kept := "it never answered before"
-		if !p.KeptAt.IsZero() {
-			kept = fmt.Sprintf("kept %d tags of %s, on which nothing is decided", p.Kept, p.KeptAt.UTC().Format(time.RFC3339))
-		}
-		fmt.Fprintf(w, "registry %s, image %s: %s; %s; since %s\n", p.Registry, p.Image, p.Problem, kept, p.Since.UTC().Format(time.RFC3339))
+		fmt.Fprintf(w, "registry %s, image %s: %s; %s; since %s\n", p.Registry, p.Image, p.Problem, meaning(p), p.Since.UTC().Format(time.RFC3339))
 	}
+}
+
+// meaning is what a problem keeps from happening.
+func meaning(p state.ScanProblem) string {
+	switch {
+	case p.Kind == scan.KindUnresolved:
+		return "the registry answers, and only what needs this tag waits"
+	case p.Kind == scan.KindGone:
+		return "the registry answers, and the other tags are chosen from"
+	case p.Kind == scan.KindEmpty:
+		return "the registry answers, and there is nothing to choose from"
+	case p.KeptAt.IsZero():
+		return "it never answered before"
+	}
+	return fmt.Sprintf("kept %d tags of %s, on which nothing is decided", p.Kept, p.KeptAt.UTC().Format(time.RFC3339))
 }
 
 // printClusterProblems says, once per cluster, what keeps an agent from its work.

@@ -37,26 +37,12 @@ func (b *Bot) ask(ctx context.Context, s *Situation, cfg policy.Config, st state
 	for _, sight := range rep.Sights {
 		s.Sights = append(s.Sights, state.Sight(sight))
 	}
-	for _, p := range rep.Problems {
-		s.Scans = append(s.Scans, since(state.ScanProblem(p), st.Scans))
-	}
+	s.Scans = b.troubles.merge(s.Now, rep, st.Scans)
 	same := func(a, b state.ScanProblem) bool {
-		return a.Image == b.Image && a.Registry == b.Registry && a.Problem == b.Problem && a.Kept == b.Kept && a.KeptAt.Equal(b.KeptAt) && a.Since.Equal(b.Since)
+		return a.Same(b) && a.Problem == b.Problem && a.Kept == b.Kept && a.KeptAt.Equal(b.KeptAt) && a.Since.Equal(b.Since) && a.At.Equal(b.At)
 	}
 	// A file that cannot be read is written anew also when there is no news.
 	s.record = b.cfg.States != nil && (len(s.Sights) > 0 || len(st.Problems) > 0 || !slices.EqualFunc(s.Scans, st.Scans, same))
-}
-
-// since is p with the time of its first failure as a bot before a restart knew
-// it, to the second.
-func since(p state.ScanProblem, recorded []state.ScanProblem) state.ScanProblem {
-	p.Since, p.KeptAt = p.Since.Truncate(time.Second), p.KeptAt.Truncate(time.Second)
-	for _, r := range recorded {
-		if r.Image == p.Image && r.Registry == p.Registry && r.Problem == p.Problem && r.Since.Before(p.Since) {
-			p.Since = r.Since
-		}
-	}
-	return p
 }
 
 // wanted lists the policies at the apps of entry environments, sorted.

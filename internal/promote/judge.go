@@ -207,7 +207,7 @@ func judgePolicies(s Situation, env policy.Environment, block pr.Block) GateResu
 func (s Situation) trouble(c scan.Result) string {
 	p, _ := findPolicy(s, c.Policy)
 	for _, sc := range s.Scans {
-		if sc.Image == p.Image.String() {
+		if sc.Image == p.Image.String() && scan.Blocks(sc.Kind) {
 			return fmt.Sprintf("%s, since %s", sc.Problem, clock(sc.Since))
 		}
 	}

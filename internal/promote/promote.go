@@ -75,9 +75,10 @@ type Howto struct{ Approve, Hold, Reject string }
 
 // Bot runs ticks. Its methods are not safe for concurrent use.
 type Bot struct {
-	cfg     Config
-	views   map[string]envView // path + tree hash → environment as parsed: a cache
-	history history            // a cache
+	cfg      Config
+	views    map[string]envView // path + tree hash → environment as parsed: a cache
+	history  history            // a cache
+	troubles troubles           // lost with the process, which costs a write
 }
 
 // New returns a Bot.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/registry"
 	"towpath.dev/towpath/internal/scan"
 )
@@ -27,7 +28,7 @@ func TestAFailureKeepsTheLastGoodAnswerAndMovesNothing(t *testing.T) {
 	failed := w.now
 	rep := w.scan(want)
 	stuck(t, rep.Results[0], "it answered 503", "2 tags of 2026-03-01T12:00:00Z are kept", "it fails since 2026-03-01T12:06:00Z")
-	known := []scan.Problem{{Image: w.reg.Image("web"), Registry: w.reg.Host(), Problem: "list tags of web: registry unavailable: it answered 503",
+	known := []scan.Problem{{Image: w.reg.Image("web"), Registry: w.reg.Host(), Kind: scan.KindUnavailable, Problem: "list tags of web: registry unavailable: it answered 503",
 		Kept: 2, KeptAt: t0, Since: failed}}
 	if d := cmp.Diff(known, rep.Problems); d != "" {
 		t.Errorf("problems (-want +got):\n%s", d)
@@ -123,7 +124,7 @@ func TestAListingMuchSmallerThanTheLastNeedsASecondLook(t *testing.T) {
 				w.shrunk(n)
 				rep := w.scan(want)
 				if tc.good[i] {
-					if r := rep.Results[0]; r.Problem != "" || len(rep.Problems) != 0 || len(rep.Listings[r.Repository].Tags) != n {
+					if r := rep.Results[0]; r.Problem != "" || slices.ContainsFunc(rep.Problems, func(p scan.Problem) bool { return scan.Blocks(p.Kind) }) || len(rep.Listings[r.Repository].Tags) != n {
 						t.Errorf("answer %d: problem %q, %+v", i, r.Problem, rep.Problems)
 					}
 					continue
@@ -240,4 +241,127 @@ func TestARegistryIsLeftAloneAsItAskedAlsoAfterARestart(t *testing.T) {
 	if strings.Contains(rep.Problems[0].Problem, now.Format("2006-01-02")) {
 		t.Errorf("the problem has a moving time: %q", rep.Problems[0].Problem)
 	}
+}
+
+func TestAStandingFailureIsTriedAgainWithinAnHour(t *testing.T) {
+	for name, kind := range map[string]error{"refused": registry.ErrUnauthorized, "not found": registry.ErrNotFound, "bad answer": registry.ErrBadAnswer} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.push("web", "1.0.0", "1.1.0")
+			want := w.want("web", "1.0.0", func(x *scan.Want) { x.Policy.Schedule = "@daily" })
+			w.asked.fail = fmt.Errorf("list: %w", kind)
+			stuck(t, w.one(want))
+			w.asked.fail = nil
+			w.later(59 * time.Minute)
+			stuck(t, w.one(want))
+			w.later(time.Minute)
+			selects(t, w.one(want), "1.1.0")
+		})
+	}
+}
+
+func TestATagThatCannotBeResolvedIsTriedAgainBeforeALongSchedule(t *testing.T) {
+	w := newWorld(t, nil)
+	w.push("web", "1.0.0", "1.1.0")
+	want := w.want("web", "1.0.0", func(x *scan.Want) { x.Policy.Schedule = "@daily" })
+	w.asked.head = func(image.Ref) error { return fmt.Errorf("head: %w", registry.ErrNotFound) }
+	stuck(t, w.one(want), "cannot be resolved")
+	w.asked.head = nil
+	w.later(59 * time.Minute)
+	stuck(t, w.one(want))
+	w.later(time.Minute)
+	selects(t, w.one(want), "1.1.0")
+}
+
+func TestAnEmptiedImageAndAVanishedTagAreSaidUntilTheyEnd(t *testing.T) {
+	w := newWorld(t, nil)
+	w.push("web", "1.0.0", "1.0.1", "0.9.0")
+	want := w.want("web", "1.0.1")
+	check := func(what string, want ...scan.Problem) func(rep scan.Report) {
+		return func(rep scan.Report) {
+			t.Helper()
+			if rep.Results[0].Problem != "" {
+				t.Errorf("%s: nothing moves for %q", what, rep.Results[0].Problem)
+			}
+			if d := cmp.Diff(want, rep.Problems); d != "" {
+				t.Errorf("%s (-want +got):\n%s", what, d)
+			}
+		}
+	}
+	twice := func(check func(scan.Report)) { // at a listing, without one, after a restart
+		t.Helper()
+		for range 2 {
+			w.nextListing()
+			check(w.scan(want))
+			check(w.scan(want))
+			w.start()
+			check(w.scan(want))
+		}
+	}
+	all := func(l registry.Listing) registry.Listing { return l }
+	problem := scan.Problem{Image: w.reg.Image("web"), Registry: w.reg.Host()}
+	twice(check("at first"))
+
+	w.asked.list = func(registry.Listing) registry.Listing {
+		return registry.Listing{Tags: []string{"0.9.0", "1.0.0"}, Pages: []registry.Page{{Tags: 2}}}
+	}
+	problem.Kind, problem.Tag, problem.Problem, problem.Since = scan.KindGone, "1.0.1", "the current tag 1.0.1 is not listed any more", w.now.Add(6*time.Minute)
+	twice(check("the current tag is gone", problem))
+	w.asked.list = all
+	twice(check("it is back"))
+
+	w.shrunk(0)
+	w.nextListing()
+	stuck(t, w.one(want), "second look")
+	problem.Kind, problem.Tag, problem.Problem, problem.Since = scan.KindEmpty, "", "it lists no tags any more", w.now.Add(6*time.Minute)
+	twice(check("no tags are left", problem))
+	w.asked.list = all
+	twice(check("there are tags again"))
+
+	log := w.log.String()
+	for line, n := range map[string]int{"current tag not listed": 2, "current tag no longer missed": 2, "listing is empty": 1, "registry listed again": 1} {
+		if got := strings.Count(log, line); got != n {
+			t.Errorf("%q is said %d times, want %d:\n%s", line, got, n, log)
+		}
+	}
+}
+
+func TestAFailureIsLoggedOnceUntilItIsAnother(t *testing.T) {
+	w := newWorld(t, nil)
+	w.push("web", "1.0.0", "1.1.0")
+	want := w.want("web", "1.0.0")
+	said := func(line string, n int) {
+		t.Helper()
+		if got := strings.Count(w.log.String(), line); got != n {
+			t.Errorf("%q is logged %d times, want %d:\n%s", line, got, n, w.log)
+		}
+	}
+	changing := func(i int) error {
+		if i%2 == 0 {
+			return fmt.Errorf("%w: no answer", registry.ErrUnavailable)
+		}
+		return fmt.Errorf("%w: left alone until %s", registry.ErrUnavailable, w.now.Format(time.RFC3339))
+	}
+	for i := range 4 {
+		w.asked.fail = changing(i)
+		w.nextListing()
+		stuck(t, w.one(want))
+	}
+	said("registry not listed", 1)
+	w.asked.fail = fmt.Errorf("list: %w", registry.ErrUnauthorized)
+	w.later(time.Hour)
+	stuck(t, w.one(want))
+	said("registry not listed", 2)
+
+	w.asked.fail = nil
+	for i := range 4 {
+		w.asked.head = func(image.Ref) error { return changing(i) }
+		w.nextListing()
+		stuck(t, w.one(want))
+	}
+	said("image not resolved", 1)
+	w.asked.head = func(image.Ref) error { return registry.ErrNotFound }
+	w.nextListing()
+	stuck(t, w.one(want))
+	said("image not resolved", 2)
 }

@@ -190,6 +190,7 @@ func (c *cache) load(key string, m memory) memory {
 // asked to be left alone.
 func (m memory) untold() memory {
 	m.At, m.Doubt, m.Facts = time.Time{}, nil, nil
+	m.Emptied, m.Gone = time.Time{}, nil
 	if m.Err == "" {
 		m.Asked = time.Time{}
 	}

@@ -18,6 +18,9 @@ import (
 // were, so that the walk gets past them.
 const maxAgain = MaxLooked / 2
 
+// maxNotes bounds Result.Notes: candidates beyond it are in Rejected only.
+const maxNotes = 20
+
 var (
 	errAsk   = errors.New("a registry would have to be asked")
 	errSpent = errors.New("enough candidates were looked at")
@@ -30,6 +33,7 @@ type chooser struct {
 	online bool
 	sights []Sight
 	seen   map[image.Digest]bool // in sights
+	gone   map[image.Tag]bool    // current tags that are not listed
 }
 
 func newChooser(s *Scanner, g *job, online bool) *chooser {
@@ -42,7 +46,33 @@ func newChooser(s *Scanner, g *job, online bool) *chooser {
 			g.mem.Looked = map[string]int{}
 		}
 	}
-	return &chooser{s: s, g: g, online: online, seen: map[image.Digest]bool{}}
+	return &chooser{s: s, g: g, online: online, seen: map[image.Digest]bool{}, gone: map[image.Tag]bool{}}
+}
+
+// missed remembers which current tags are not listed, and says in the log what
+// is new of that.
+func (c *chooser) missed() {
+	if c.g.mem.believed() != "" {
+		return
+	}
+	before := c.g.mem.Gone
+	c.g.mem.Gone = nil
+	for tag := range c.gone {
+		since, known := before[tag]
+		if !known {
+			since = c.g.mem.At
+			c.s.c.Logger.Warn("current tag not listed", "image", c.g.repo.String(), "tag", string(tag))
+		}
+		if c.g.mem.Gone == nil {
+			c.g.mem.Gone = map[image.Tag]time.Time{}
+		}
+		c.g.mem.Gone[tag] = since
+	}
+	for tag := range before {
+		if !c.gone[tag] {
+			c.s.c.Logger.Info("current tag no longer missed", "image", c.g.repo.String(), "tag", string(tag))
+		}
+	}
 }
 
 // blank is a result that moves nothing.
@@ -71,6 +101,7 @@ func (c *chooser) choose(ctx context.Context, w Want) (Result, error) {
 	gone := w.Current.Tag != "" && !slices.Contains(c.g.mem.Good.Tags, string(w.Current.Tag))
 	if gone {
 		res.Notes = append(res.Notes, fmt.Sprintf("the current tag %s is not in the registry any more", w.Current.Tag))
+		c.gone[w.Current.Tag] = true
 	}
 	if w.Policy.DigestTag == "" {
 		if done, err := c.walk(ctx, w, &res); done || err != nil {
@@ -85,45 +116,74 @@ func (c *chooser) choose(ctx context.Context, w Want) (Result, error) {
 // policy's platforms and age. It is done when it found one, or must not go on.
 func (c *chooser) walk(ctx context.Context, w Want, res *Result) (done bool, err error) {
 	best := res.Choice
-	var passed []string
-	again := 0
-	for res.Changed {
-		tag := res.Selected
-		digest, skip, err := c.candidate(ctx, w, res, tag, &again)
+	var passed []policy.Rejected
+	spent := fmt.Sprintf("%d candidates were looked at in vain; the next ones are looked at after the next listing", MaxLooked)
+	again, over := 0, false
+	for _, tag := range best.Candidates {
+		digest, skip := image.Digest(""), notLooked
+		// Once the looks are spent, one that is not known to be old enough is
+		// too young: its age begins when it is looked at.
+		if !over || w.Policy.MinAge > 0 {
+			digest, skip, err = c.candidate(ctx, w, res, tag, &again)
+		}
 		switch {
 		case errors.Is(err, errAsk):
 			return true, err
 		case errors.Is(err, errSpent):
-			note := fmt.Sprintf("%d candidates were looked at in vain; the next ones are looked at after the next listing", MaxLooked)
-			res.Notes = append(res.Notes, note)
-			for res.Changed {
-				res.Choice = res.Skip("not looked at yet: others were first")
+			err, skip = nil, notLooked
+			if !over {
+				over = true
+				res.Notes = append(res.Notes, spent)
 			}
-			passed = append(passed, note)
 		case err != nil:
+			res.Choice = passOver(best, passed)
 			c.unresolved(w, res, image.Ref{Repo: w.Policy.Image, Tag: tag}, err)
 			return true, nil
 		case skip == "":
+			res.Choice = passOver(best, passed)
 			c.take(w, res, image.Ref{Repo: w.Policy.Image, Tag: tag, Digest: digest})
 			if len(passed) > 0 {
 				res.Reason = because(fmt.Sprintf("%s is the best that may be taken", tag), passed)
 			}
 			return true, nil
-		default:
-			passed = append(passed, fmt.Sprintf("%s: %s", tag, skip))
+		case !over && len(res.Notes) < maxNotes:
 			res.Notes = append(res.Notes, fmt.Sprintf("%s was passed over: %s", tag, skip))
-			res.Choice = res.Skip(skip)
 		}
+		passed = append(passed, policy.Rejected{Tag: string(tag), Reason: skip})
 	}
-	if best.Changed {
+	if len(passed) > 0 {
+		res.Choice = passOver(best, passed)
 		res.Reason = because(fmt.Sprintf("%s would be the choice, but nothing better than the current %s may be taken yet", best.Selected, orNone(w.Current.Tag)), passed)
 	}
 	return false, nil
 }
 
+// notLooked is why a candidate is passed over that there was no look left for.
+const notLooked = "not looked at yet: others were first"
+
+// passOver is the choice without its first candidates: as Choice.Skip once for
+// each, at the cost of one.
+func passOver(c policy.Choice, passed []policy.Rejected) policy.Choice {
+	if len(passed) == 0 {
+		return c
+	}
+	mine := make(map[string]bool, len(passed))
+	for _, p := range passed {
+		mine[p.Tag] = true
+	}
+	last := len(passed) - 1
+	rejected := slices.DeleteFunc(slices.Clone(c.Rejected), func(r policy.Rejected) bool { return mine[r.Tag] })
+	rejected = append(rejected, passed[:last]...)
+	slices.SortFunc(rejected, func(a, b policy.Rejected) int { return strings.Compare(a.Tag, b.Tag) })
+	c.Rejected = rejected
+	c.Selected, c.Candidates = image.Tag(passed[last].Tag), c.Candidates[last:]
+	return c.Skip(passed[last].Reason)
+}
+
 // candidate resolves a candidate and says why it may not be taken; skip "": it
 // may.
 func (c *chooser) candidate(ctx context.Context, w Want, res *Result, tag image.Tag, again *int) (d image.Digest, skip string, err error) {
+	counted := w.key()
 	// What the tag stood for before is enough to pass it over: if it moved
 	// since, the new digest is younger still.
 	if f := c.g.mem.Facts[tag]; !f.Fresh && f.Digest != "" && f.Err == "" {
@@ -131,6 +191,9 @@ func (c *chooser) candidate(ctx context.Context, w Want, res *Result, tag image.
 			if skip := c.young(w.Policy, first, res); skip != "" {
 				return f.Digest, skip, nil
 			}
+			// The looks of those that were seen before are their own, so that
+			// new ones never keep them from being taken.
+			counted += " aged"
 		}
 		if skip := c.remembered(w.Policy, f.Digest); skip != "" {
 			if *again++; *again > maxAgain {
@@ -138,13 +201,16 @@ func (c *chooser) candidate(ctx context.Context, w Want, res *Result, tag image.
 			}
 		}
 	}
-	d, err = c.resolve(ctx, w, tag, true)
+	d, err = c.resolve(ctx, tag, counted)
 	if err != nil {
 		return "", "", err
 	}
 	skip, err = c.gate(ctx, w, res, tag, d)
 	return d, skip, err
 }
+
+// key names a want among those of its image.
+func (w Want) key() string { return w.Env + "/" + w.App + "/" + w.Policy.Name }
 
 // pinned looks at the digest of an unchanged tag where the policy cares: a
 // followed tag, a first pin, a refresh.
@@ -158,7 +224,7 @@ func (c *chooser) pinned(ctx context.Context, w Want, res *Result, gone bool) er
 		return nil
 	}
 	ref := image.Ref{Repo: p.Image, Tag: tag}
-	d, err := c.resolve(ctx, w, tag, false)
+	d, err := c.resolve(ctx, tag, "")
 	skip := ""
 	if err == nil && (d != cur.Digest || res.Changed) {
 		skip, err = c.gate(ctx, w, res, tag, d)
@@ -171,7 +237,7 @@ func (c *chooser) pinned(ctx context.Context, w Want, res *Result, gone bool) er
 		return nil
 	case skip != "":
 		res.Notes = append(res.Notes, fmt.Sprintf("%s now stands for %s, which was passed over: %s", tag, short(d), skip))
-		res.Reason = because(fmt.Sprintf("tag %s now stands for %s, which is not taken yet", tag, short(d)), []string{skip})
+		res.Reason = fmt.Sprintf("tag %s now stands for %s, which is not taken yet; passed over: %s", tag, short(d), skip)
 		res.Changed, res.Selected = false, cur.Tag
 		return nil
 	}
@@ -200,8 +266,9 @@ func (c *chooser) unresolved(w Want, res *Result, ref image.Ref, err error) {
 }
 
 // resolve is the digest of a tag, asked at most once per listing. A counted one
-// is refused with errSpent when the want has used up its share.
-func (c *chooser) resolve(ctx context.Context, w Want, tag image.Tag, counted bool) (image.Digest, error) {
+// is refused with errSpent when what it counts for has used up its share; "": it
+// is not counted.
+func (c *chooser) resolve(ctx context.Context, tag image.Tag, counted string) (image.Digest, error) {
 	f := c.g.mem.Facts[tag]
 	if f.Fresh {
 		if f.Err != "" {
@@ -209,15 +276,14 @@ func (c *chooser) resolve(ctx context.Context, w Want, tag image.Tag, counted bo
 		}
 		return f.Digest, nil
 	}
-	key := w.Env + "/" + w.App + "/" + w.Policy.Name
-	if counted && c.g.mem.Looked[key] >= MaxLooked {
+	if counted != "" && c.g.mem.Looked[counted] >= MaxLooked {
 		return "", errSpent
 	}
 	if !c.online {
 		return "", errAsk
 	}
-	if counted {
-		c.g.mem.Looked[key]++
+	if counted != "" {
+		c.g.mem.Looked[counted]++
 	}
 	d, err := c.s.c.Registry.Digest(ctx, image.Ref{Repo: c.g.repo, Tag: tag})
 	return d, c.learn(ctx, tag, d, err)
@@ -230,12 +296,18 @@ func (c *chooser) learn(ctx context.Context, tag image.Tag, d image.Digest, err 
 	}
 	f := fact{Digest: d, Fresh: true}
 	if err != nil {
-		f.Err, f.Since = text(err), c.g.now
-		if old := c.g.mem.Facts[tag]; !old.Since.IsZero() {
+		f.Err, f.Kind, f.Since = text(err), kindOf(err), c.g.now
+		old := c.g.mem.Facts[tag]
+		if !old.Since.IsZero() {
 			f.Since = old.Since
 		}
+		if again := c.g.now.Add(patience(f.Kind)); c.g.mem.Again.IsZero() || again.Before(c.g.mem.Again) {
+			c.g.mem.Again = again // however long the schedule is
+		}
 		err = errors.New(f.Err) // as it reads when it is remembered
-		c.s.c.Logger.Warn("image not resolved", "image", c.g.repo.String(), "tag", string(tag), "error", f.Err)
+		if old.Kind != f.Kind {
+			c.s.c.Logger.Warn("image not resolved", "image", c.g.repo.String(), "tag", string(tag), "error", f.Err)
+		}
 	}
 	if _, known := c.g.mem.Facts[tag]; known || len(c.g.mem.Facts) < 2*maxFacts {
 		c.g.mem.Facts[tag] = f
@@ -280,7 +352,11 @@ const clockSlack = time.Minute
 func (c *chooser) sight(tag image.Tag, d image.Digest) time.Time {
 	if !c.seen[d] {
 		c.seen[d] = true
-		c.sights = append(c.sights, Sight{Repo: c.g.key, Digest: d, Tag: tag, First: c.g.now})
+		longest := time.Duration(0)
+		for _, w := range c.g.wants {
+			longest = max(longest, w.Policy.MinAge)
+		}
+		c.sights = append(c.sights, Sight{Repo: c.g.key, Digest: d, Tag: tag, First: c.g.now, Until: c.g.now.Add(longest)})
 	}
 	return c.g.now
 }
@@ -342,11 +418,12 @@ func lacks(want, have []image.Platform) string {
 
 // because adds to a reason what was passed over, which is not nothing: the best,
 // and how many more.
-func because(reason string, passed []string) string {
+func because(reason string, passed []policy.Rejected) string {
+	reason += fmt.Sprintf("; passed over: %s: %s", passed[0].Tag, passed[0].Reason)
 	if len(passed) == 1 {
-		return reason + "; passed over: " + passed[0]
+		return reason
 	}
-	return fmt.Sprintf("%s; passed over: %s, and %d more", reason, passed[0], len(passed)-1)
+	return fmt.Sprintf("%s, and %d more", reason, len(passed)-1)
 }
 
 func orNone(t image.Tag) string {

@@ -1,6 +1,8 @@
 package scan_test
 
 import (
+	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strings"
@@ -286,4 +288,65 @@ func TestARefHoldsOnlyWhatThePolicyPins(t *testing.T) {
 	if want := (image.Ref{Repo: w.repo("web"), Tag: "1.1.0"}); r.Ref != want {
 		t.Errorf("ref %s", r.Ref)
 	}
+}
+
+// TestTheBestOfManyThatAreOldEnoughIsTaken has more new tags at each listing,
+// and more per minAge, than are looked at in one go.
+func TestTheBestOfManyThatAreOldEnoughIsTaken(t *testing.T) {
+	const listings, each = 12, 25 // 300 tags per age
+	r := &numbered{}
+	s := scan.New(scan.Config{Registry: r, Due: due, Terse: true})
+	t.Cleanup(s.Close)
+	now, seen := t0, map[string]time.Time{}
+	want := wantOf(parse(t, "registry.example/web"), "1.0.0", minAge(listings*6*time.Minute))
+	r.tags = append(r.tags, "1.0.0")
+	taken := ""
+	for i := range 2*listings + 2 {
+		for range each {
+			r.tags = append(r.tags, fmt.Sprintf("1.%d.0", len(r.tags)))
+		}
+		r.heads = 0
+		rep := s.Scan(t.Context(), now, []scan.Want{want}, func(repo string, d image.Digest) (time.Time, bool) {
+			first, ok := seen[string(d)]
+			return first, ok
+		})
+		for _, x := range rep.Sights {
+			if x.Until != now.Add(want.Policy.MinAge) {
+				t.Errorf("%s waits until %s", x.Tag, x.Until)
+			}
+			seen[string(x.Digest)] = x.First
+		}
+		if r.heads > 2*scan.MaxLooked {
+			t.Errorf("listing %d: %d questions", i, r.heads)
+		}
+		res := rep.Results[0]
+		if res.Problem != "" || len(res.Notes) > 21 {
+			t.Fatalf("listing %d: problem %q, %d notes", i, res.Problem, len(res.Notes))
+		}
+		switch {
+		case i < listings: // none is old enough
+			stays(t, res, "1.0.0")
+		default: // the best that was seen listings ago
+			taken = fmt.Sprintf("1.%d.0", (i-listings+1)*each)
+			selects(t, res, taken)
+			if first := seen[string(res.Ref.Digest)]; first.Add(want.Policy.MinAge).After(now) {
+				t.Errorf("%s was taken at %s, seen first at %s", res.Selected, now, first)
+			}
+		}
+		now = now.Add(6 * time.Minute)
+	}
+	if taken == "" {
+		t.Error("none was ever taken")
+	}
+}
+
+// numbered is a registry in which every tag has a digest of its own.
+type numbered struct {
+	fake
+	heads int
+}
+
+func (n *numbered) Digest(_ context.Context, ref image.Ref) (image.Digest, error) {
+	n.heads++
+	return image.Digest(fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref.Tag)))), nil
 }

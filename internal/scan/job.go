@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -129,7 +130,11 @@ func (s *Scanner) keep(r *record, g *job) {
 func (s *Scanner) keepLast(g *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keep(s.records[g.key], g)
+	r := s.records[g.key]
+	if !g.broken && !maps.Equal(r.mem.Gone, g.mem.Gone) {
+		r.mem.Gone, s.dirty = g.mem.Gone, true
+	}
+	s.keep(r, g)
 }
 
 // repeats takes over the results of an earlier job with the same wants, from the
@@ -138,7 +143,7 @@ func (g *job) repeats(last *job) bool {
 	if last == nil || len(last.wants) != len(g.wants) || !reflect.DeepEqual(last.wants, g.wants) {
 		return false
 	}
-	g.results = last.results
+	g.results, g.mem.Gone = last.results, last.mem.Gone
 	return true
 }
 
@@ -180,7 +185,7 @@ func (s *Scanner) list(ctx context.Context, g *job) {
 		return
 	case err != nil:
 		g.mem = before.failed(err, g.now)
-		if g.mem.Err != before.Err {
+		if g.mem.Kind != before.Kind {
 			s.c.Logger.Warn("registry not listed", "image", g.repo.String(), "error", g.mem.Err)
 		}
 		return
@@ -193,7 +198,9 @@ func (s *Scanner) list(ctx context.Context, g *job) {
 	case g.mem.Doubt != nil:
 		s.c.Logger.Warn("listing doubted", "image", g.repo.String(), "tags", len(l.Tags), "before", len(before.Good.Tags))
 		return
-	case before.Err != "" || before.Doubt != nil:
+	case g.mem.Emptied != before.Emptied && len(l.Tags) == 0:
+		s.c.Logger.Warn("listing is empty", "image", g.repo.String(), "before", len(before.Good.Tags))
+	case before.Err != "" || before.Doubt != nil || !before.Emptied.IsZero() && len(l.Tags) > 0:
 		s.c.Logger.Info("registry listed again", "image", g.repo.String(), "tags", len(l.Tags))
 	}
 	if before.At.IsZero() || !slices.Equal(l.Tags, before.Good.Tags) || !slices.Equal(l.Pages, before.Good.Pages) {
@@ -247,10 +254,10 @@ func (s *Scanner) report(now time.Time, wants int, groups []*job) Report {
 			}
 		}
 		rep.Listings[g.key] = listing
-		if p, ok := mem.problem(g.repo); ok {
-			rep.Problems = append(rep.Problems, p)
+		if p := mem.problems(g.repo); len(p) > 0 {
+			rep.Problems = append(rep.Problems, p...)
 		} else if asked := g.asked(); why != "" && now.Sub(asked) >= lateSaid {
-			rep.Problems = append(rep.Problems, Problem{Image: g.repo.String(), Registry: g.repo.Host(),
+			rep.Problems = append(rep.Problems, Problem{Image: g.repo.String(), Registry: g.repo.Host(), Kind: KindLate,
 				Problem: "it has not answered yet", Kept: len(mem.Good.Tags), KeptAt: mem.At, Since: asked})
 		}
 	}
@@ -290,7 +297,7 @@ func (g *job) unanswered() string {
 
 func sortReport(rep *Report) {
 	slices.SortStableFunc(rep.Problems, func(a, b Problem) int {
-		return cmp.Or(strings.Compare(a.Registry, b.Registry), strings.Compare(a.Image, b.Image))
+		return cmp.Or(strings.Compare(a.Registry, b.Registry), strings.Compare(a.Image, b.Image), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Tag, b.Tag))
 	})
 	slices.SortFunc(rep.Sights, func(a, b Sight) int {
 		return cmp.Or(strings.Compare(a.Repo, b.Repo), cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Tag, b.Tag))

@@ -24,7 +24,7 @@ const (
 	// maxUnwanted is how many of them are.
 	maxUnwanted = 1000
 	// maxFacts is how many tags of one image are remembered with their digest.
-	maxFacts = 200
+	maxFacts = 1000
 
 	// maxJitterShare and maxJitter bound how much later than its schedule an
 	// image is asked, so that equal schedules do not fire together.
@@ -46,6 +46,9 @@ const (
 	// retry is when an image is asked again after a failure that may pass by
 	// itself, however long its schedule is.
 	retry = 10 * time.Minute
+	// retryStanding is the same after a failure that does not: somebody may
+	// mend it.
+	retryStanding = time.Hour
 	// maxError is the most bytes of a remembered error.
 	maxError = 1000
 )
@@ -70,6 +73,9 @@ type memory struct {
 	Facts  map[image.Tag]fact `json:"facts,omitempty"`
 	Looked map[string]int     `json:"looked,omitempty"` // candidates resolved per want since the last listing
 
+	Emptied time.Time               `json:"emptied,omitzero"` // since when Good is empty and was not before
+	Gone    map[image.Tag]time.Time `json:"gone,omitempty"`   // current tags that Good does not have, since when
+
 	Wanted time.Time `json:"wanted"`
 }
 
@@ -84,6 +90,7 @@ type doubt struct {
 type fact struct {
 	Digest image.Digest `json:"digest,omitempty"`
 	Err    string       `json:"error,omitempty"` // why it, or its platforms, could not be read
+	Kind   string       `json:"kind,omitempty"`  // of Err
 	Since  time.Time    `json:"since,omitzero"`  // the first Err in a row
 	Fresh  bool         `json:"fresh,omitempty"` // asked since the last listing
 }
@@ -120,6 +127,12 @@ func (m memory) answered(l registry.Listing, now time.Time, second bool) memory 
 		}
 		m.Again = m.Doubt.At.Add(secondLook)
 		return m
+	}
+	switch {
+	case len(l.Tags) > 0:
+		m.Emptied = time.Time{}
+	case len(m.Good.Tags) > 0:
+		m.Emptied = now
 	}
 	m.Doubt, m.Good, m.At = nil, l, now
 	m.Good.Tags = compact(l.Tags)
@@ -171,27 +184,37 @@ func stale(facts map[image.Tag]fact, l registry.Listing) map[image.Tag]fact {
 	return out
 }
 
-// The kinds of failure.
+// The kinds of problems. Of the first ones nothing is chosen for the image; of
+// one that is KindUnresolved, nothing that needs its tag.
 const (
-	kindRefused     = "refused"
-	kindNotFound    = "not found"
-	kindUnavailable = "unavailable"
-	kindBadAnswer   = "bad answer"
-	kindOther       = "other"
+	KindRefused     = "refused"
+	KindNotFound    = "not found"
+	KindUnavailable = "unavailable"
+	KindBadAnswer   = "bad answer"
+	KindOther       = "other"
+	KindLate        = "late"       // no answer yet
+	KindDoubted     = "doubted"    // much fewer tags than before: looked at again
+	KindUnresolved  = "unresolved" // a listed tag has no manifest that can be read
+	KindEmpty       = "empty"      // no tags any more, and that is believed
+	KindGone        = "gone"       // a current tag is not listed
 )
+
+// Blocks reports whether a problem of this kind keeps something from being
+// chosen. One that does not is for people to know.
+func Blocks(kind string) bool { return kind != KindEmpty && kind != KindGone }
 
 func kindOf(err error) string {
 	switch {
 	case errors.Is(err, registry.ErrUnauthorized):
-		return kindRefused
+		return KindRefused
 	case errors.Is(err, registry.ErrNotFound):
-		return kindNotFound
+		return KindNotFound
 	case errors.Is(err, registry.ErrUnavailable):
-		return kindUnavailable
+		return KindUnavailable
 	case errors.Is(err, registry.ErrBadAnswer):
-		return kindBadAnswer
+		return KindBadAnswer
 	}
-	return kindOther
+	return KindOther
 }
 
 // failed takes in that there was no answer. What is known stays.
@@ -213,10 +236,18 @@ func (m memory) failed(err error, now time.Time) memory {
 			until = now.Add(maxHold)
 		}
 		m.Hold, m.Again = until, until
-	case kind == kindUnavailable:
-		m.Again = now.Add(retry)
+	default:
+		m.Again = now.Add(patience(kind))
 	}
 	return m
+}
+
+// patience is how long after a failure an image is asked again at the latest.
+func patience(kind string) time.Duration {
+	if kind == KindUnavailable {
+		return retry
+	}
+	return retryStanding
 }
 
 // text is an error as it is remembered: not endless.
@@ -272,26 +303,38 @@ func tags(n int) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// problem is what a status says of the image; false when all is well.
-func (m memory) problem(repo image.Repo) (Problem, bool) {
+// problems is what a status says of the image; none when all is well.
+func (m memory) problems(repo image.Repo) []Problem {
 	p := Problem{Image: repo.String(), Registry: repo.Host(), Kept: len(m.Good.Tags), KeptAt: m.At}
 	switch {
 	case m.Err != "":
-		p.Problem, p.Since = m.Said, m.Since
-		return p, true
+		p.Kind, p.Problem, p.Since = m.Kind, m.Said, m.Since
+		return []Problem{p}
 	case m.Doubt != nil:
-		p.Problem, p.Since = m.shrunk(), m.Doubt.First
-		return p, true
+		p.Kind, p.Problem, p.Since = KindDoubted, m.shrunk(), m.Doubt.First
+		return []Problem{p}
 	}
+	// The listing itself is good, and its time moves with each one.
+	p.Kept, p.KeptAt = 0, time.Time{}
+	if !m.Emptied.IsZero() {
+		p.Kind, p.Problem, p.Since = KindEmpty, "it lists no tags any more", m.Emptied
+		return []Problem{p}
+	}
+	var out []Problem
 	for _, tag := range slices.Sorted(maps.Keys(m.Facts)) {
 		if f := m.Facts[tag]; f.Err != "" && f.Fresh {
-			// The listing itself is good, and its time moves with each one.
-			p.Kept, p.KeptAt = 0, time.Time{}
-			p.Problem, p.Since = fmt.Sprintf("%s is listed but cannot be resolved: %s", tag, unmoving(f.Err)), f.Since
-			return p, true
+			p.Kind, p.Tag, p.Since = KindUnresolved, string(tag), f.Since
+			p.Problem = fmt.Sprintf("%s is listed but cannot be resolved: %s", tag, unmoving(f.Err))
+			out = append(out, p)
+			break // one tells enough
 		}
 	}
-	return Problem{}, false
+	for _, tag := range slices.Sorted(maps.Keys(m.Gone)) {
+		p.Kind, p.Tag, p.Since = KindGone, string(tag), m.Gone[tag]
+		p.Problem = fmt.Sprintf("the current tag %s is not listed any more", tag)
+		out = append(out, p)
+	}
+	return out
 }
 
 // listing is the memory as a caller sees it.

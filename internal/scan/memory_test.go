@@ -122,7 +122,7 @@ func FuzzCacheFile(f *testing.F) {
 		}
 		for _, m := range read {
 			m = m.sound()
-			_, _ = m.problem(image.Repo{})
+			_ = m.problems(image.Repo{})
 			for tag, fact := range m.Facts {
 				if _, err := image.ParseDigest(string(fact.Digest)); err != nil && fact.Err == "" {
 					t.Fatalf("fact of %s: %+v", tag, fact)

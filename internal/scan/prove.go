@@ -39,7 +39,7 @@ func (s *Scanner) unproved(ref image.Ref, err error) {
 	defer s.mu.Unlock()
 	if r := s.records[ref.Repo.Canonical()]; r != nil {
 		f := r.mem.Facts[ref.Tag]
-		f.Err, f.Fresh = text(err), true
+		f.Err, f.Kind, f.Fresh = text(err), kindOf(err), true
 		if f.Since.IsZero() {
 			f.Since = r.mem.Asked
 		}

@@ -81,16 +81,19 @@ type Sight struct {
 	Digest image.Digest
 	Tag    image.Tag
 	First  time.Time
+	Until  time.Time // when the longest age is reached that a policy of the image wants
 }
 
-// Problem is what keeps an image from being looked at. It reads the same from
-// tick to tick while nothing changes.
+// Problem is what keeps an image from being looked at, or what people should
+// know of it. It reads the same from tick to tick while nothing changes.
 type Problem struct {
 	Image    string // as the policy writes it
 	Registry string // host
+	Kind     string // one of the Kind constants
+	Tag      string // that it is about; "": the image as a whole
 	Problem  string
 	Kept     int       // tags of the last good answer, which is kept and not acted on
-	KeptAt   time.Time // of that answer; zero: there is none, or it is acted on but for one tag
+	KeptAt   time.Time // of that answer; zero: there is none, or it is acted on
 	Since    time.Time // the first failure
 }
 
@@ -99,7 +102,7 @@ type Report struct {
 	Results  []Result           // one per want, in their order
 	Listings map[string]Listing // by canonical repository
 	Sights   []Sight            // digests under a minAge that `first` does not know: to be recorded
-	Problems []Problem          // sorted by Registry and Image
+	Problems []Problem          // sorted by Registry, Image, Kind and Tag
 }
 
 // First tells when a digest of a canonical repository was seen first. It is
@@ -339,6 +342,7 @@ func (s *Scanner) choose(ctx context.Context, g *job, online bool) (done bool) {
 		}
 		g.results[i] = res
 	}
+	c.missed()
 	g.sights = c.sights
 	return true
 }

@@ -20,18 +20,20 @@ const (
 	seenDir   = "seen"
 	scansFile = "scans.json"
 
-	maxSights      = 200  // of one repository
-	maxScans       = 1000 // problems
-	maxProblemText = 1000 // bytes of one
+	maxSights      = 1000 // of one repository: under 200 kB
+	maxProblemText = 1000 // bytes of one problem
 
 	maxYear = 9999 // that JSON can hold; in UTC, a time may be beyond
 )
+
+// MaxScans is how many problems are kept, the first as SortScans sorts them.
+const MaxScans = 1000
 
 // Change is what one Put writes.
 type Change struct {
 	Sights []Sight        // added; one that is there keeps its earlier First
 	Scans  *[]ScanProblem // all there are now; nil: those that are there stay
-	At     time.Time      // of the commit
+	At     time.Time      // of the commit; sights whose Until is not after it wait for nothing
 }
 
 // seenFile is seen/<repository>.json.
@@ -44,13 +46,15 @@ type seenEntry struct {
 	Digest image.Digest `json:"digest"`
 	Tag    image.Tag    `json:"tag,omitempty"`
 	First  time.Time    `json:"first"`
+	Until  time.Time    `json:"until,omitzero"`
 }
 
 // Put writes sights and problems in one commit, as PutReport does, and leaves
 // all else as it is. When nothing changes nothing is pushed. Of a repository
-// with more than maxSights the oldest are dropped, but none of c.Sights; the
-// age of a dropped one starts anew if it is seen again. A file of the same
-// repository that cannot be read is replaced.
+// with more than maxSights those are dropped that wait for nothing, the oldest
+// first, and then the newest of all: what is about to reach its age reaches it,
+// and the age of a dropped one starts when there is room, which is later and
+// therefore safe. A file of the same repository that cannot be read is replaced.
 func Put(ctx context.Context, g Git, c Change) error {
 	var edits []edit
 	var what []string
@@ -62,7 +66,7 @@ func Put(ctx context.Context, g Git, c Change) error {
 		byRepo[s.Repo] = append(byRepo[s.Repo], s)
 	}
 	for repo, sights := range byRepo {
-		edits = append(edits, edit{seenPath(repo), func(old []byte) ([]byte, error) { return addSights(old, repo, sights) }})
+		edits = append(edits, edit{seenPath(repo), func(old []byte) ([]byte, error) { return addSights(old, repo, sights, c.At) }})
 	}
 	if len(byRepo) > 0 {
 		what = append(what, "first sights")
@@ -95,34 +99,33 @@ func (s Sight) check() error {
 }
 
 // addSights is the file of a repository with sights added.
-func addSights(old []byte, repo string, sights []Sight) ([]byte, error) {
+func addSights(old []byte, repo string, sights []Sight, now time.Time) ([]byte, error) {
 	have := map[image.Digest]Sight{}
 	if f, err := readSeen(old, repo); err == nil {
 		have = f
 	}
-	added := map[image.Digest]bool{}
 	for _, s := range sights {
-		s.First = s.First.UTC()
+		s.First, s.Until = s.First.UTC(), s.Until.UTC()
 		if h, ok := have[s.Digest]; !ok || s.First.Before(h.First) {
 			have[s.Digest] = s
 		}
-		added[s.Digest] = true
 	}
 	f := seenFile{Repo: repo, Seen: make([]seenEntry, 0, len(have))}
 	for _, s := range have {
-		f.Seen = append(f.Seen, seenEntry{s.Digest, s.Tag, s.First})
+		f.Seen = append(f.Seen, seenEntry{s.Digest, s.Tag, s.First, s.Until})
 	}
 	slices.SortFunc(f.Seen, func(a, b seenEntry) int {
 		return cmp.Or(a.First.Compare(b.First), cmp.Compare(a.Digest, b.Digest))
 	})
 	spare := max(0, len(f.Seen)-maxSights)
 	f.Seen = slices.DeleteFunc(f.Seen, func(e seenEntry) bool {
-		if spare > 0 && !added[e.Digest] {
+		if spare > 0 && !e.Until.After(now) {
 			spare--
 			return true
 		}
 		return false
 	})
+	f.Seen = f.Seen[:min(len(f.Seen), maxSights)]
 	return encode(f)
 }
 
@@ -139,10 +142,18 @@ func readSeen(data []byte, repo string) (map[image.Digest]Sight, error) {
 	for _, e := range f.Seen {
 		first := e.First.UTC()
 		if _, err := image.ParseDigest(string(e.Digest)); err == nil && !first.IsZero() && first.Year() <= maxYear {
-			out[e.Digest] = Sight{Repo: repo, Digest: e.Digest, Tag: e.Tag, First: first}
+			out[e.Digest] = Sight{Repo: repo, Digest: e.Digest, Tag: e.Tag, First: first, Until: until(e)}
 		}
 	}
 	return out, nil
+}
+
+// until is an entry's, unless JSON could not hold it again.
+func until(e seenEntry) time.Time {
+	if u := e.Until.UTC(); u.Year() <= maxYear {
+		return u
+	}
+	return time.Time{}
 }
 
 // putScans is the file of problems; none and no file needs no file.
@@ -153,16 +164,18 @@ func putScans(old []byte, scans []ScanProblem) ([]byte, error) {
 	out := make([]ScanProblem, 0, len(scans))
 	for _, p := range scans {
 		p.Problem = cut(p.Problem)
-		p.KeptAt, p.Since = p.KeptAt.UTC(), p.Since.UTC()
+		p.KeptAt, p.Since, p.At = p.KeptAt.UTC(), p.Since.UTC(), p.At.UTC()
 		out = append(out, p)
 	}
-	sortScans(out)
-	return encode(out[:min(len(out), maxScans)])
+	SortScans(out)
+	return encode(out[:min(len(out), MaxScans)])
 }
 
-func sortScans(s []ScanProblem) {
+// SortScans sorts by Registry, Image, Kind and Tag.
+func SortScans(s []ScanProblem) {
 	slices.SortFunc(s, func(a, b ScanProblem) int {
-		return cmp.Or(strings.Compare(a.Registry, b.Registry), strings.Compare(a.Image, b.Image), strings.Compare(a.Problem, b.Problem))
+		return cmp.Or(strings.Compare(a.Registry, b.Registry), strings.Compare(a.Image, b.Image),
+			strings.Compare(a.Kind, b.Kind), strings.Compare(a.Tag, b.Tag), strings.Compare(a.Problem, b.Problem))
 	})
 }
 
@@ -258,7 +271,7 @@ func (s *State) loadScans(fsys fs.FS) {
 		s.Scans = nil
 		s.Problems = append(s.Problems, unreadable(scansFile, err, "the bot's next tick replaces it"))
 	}
-	sortScans(s.Scans)
+	SortScans(s.Scans)
 }
 
 func unreadable(name string, err error, hint string) string {

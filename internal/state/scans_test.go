@@ -27,7 +27,7 @@ func sight(repo string, i int, after time.Duration) state.Sight {
 }
 
 func problem(img string) state.ScanProblem {
-	return state.ScanProblem{Image: img, Registry: "ghcr.io", Problem: "ghcr.io answered 503", Kept: 12, KeptAt: t0, Since: t0.Add(time.Hour)}
+	return state.ScanProblem{Image: img, Registry: "ghcr.io", Kind: "unavailable", Problem: "ghcr.io answered 503", Kept: 12, KeptAt: t0, Since: t0.Add(time.Hour), At: t0.Add(2 * time.Hour)}
 }
 
 func put(t *testing.T, g state.Git, c state.Change) {
@@ -107,25 +107,48 @@ func TestTheEarlierFirstSightCounts(t *testing.T) {
 	}
 }
 
-func TestSightsOfAnImageAreBoundedAndTheOldestGo(t *testing.T) {
-	const most = 200
+func TestSightsOfAnImageAreBoundedAndWhatWaitsForNothingGoesFirst(t *testing.T) {
+	const most = 1000
 	r := open(t, bare(t))
 	var sights []state.Sight
 	for i := range most {
-		sights = append(sights, sight(web, i, time.Duration(i)*time.Minute))
+		s := sight(web, i, time.Duration(i)*time.Second-24*time.Hour)
+		if i != 1 && i != 3 { // the others reach their age after t0
+			s.Until = t0.Add(time.Duration(i+1) * time.Second)
+		}
+		sights = append(sights, s)
 	}
 	put(t, r, state.Change{Sights: sights})
-	// the oldest is a candidate, so the ones after it go
-	put(t, r, state.Change{Sights: []state.Sight{sights[0], sight(web, most, time.Hour*24), sight(web, most+1, time.Hour*24), sight(alpine, 1, 0)}})
-	seen := load(t, r).Seen
-	if len(seen[web]) != most || len(seen[alpine]) != 1 {
-		t.Errorf("%d and %d sights", len(seen[web]), len(seen[alpine]))
-	}
-	for i, want := range map[int]bool{0: true, 1: false, 2: false, 3: true, most: true, most + 1: true} {
-		if _, ok := seen.First(web, digest(i)); ok != want {
-			t.Errorf("digest %d is known: %t", i, ok)
+	check := func(what string, want map[int]bool) {
+		t.Helper()
+		seen := load(t, r).Seen
+		if len(seen[web]) != most {
+			t.Errorf("%s: %d sights", what, len(seen[web]))
+		}
+		for i, want := range want {
+			if _, ok := seen.First(web, digest(i)); ok != want {
+				t.Errorf("%s: digest %d is known: %t", what, i, ok)
+			}
 		}
 	}
+	next := func(i int) state.Sight {
+		s := sight(web, i, time.Duration(i)*time.Second)
+		s.Until = s.First.Add(24 * time.Hour)
+		return s
+	}
+	put(t, r, state.Change{Sights: []state.Sight{next(most), next(most + 1), sight(alpine, 1, 0)}})
+	check("two wait for nothing", map[int]bool{0: true, 1: false, 2: true, 3: false, 4: true, most: true, most + 1: true})
+	pushes := r.Counts().Pushes
+	put(t, r, state.Change{Sights: []state.Sight{next(most + 2)}})
+	check("all wait", map[int]bool{0: true, 2: true, most + 1: true, most + 2: false})
+	if n := r.Counts().Pushes - pushes; n != 0 {
+		t.Errorf("%d pushes for what there is no room for", n)
+	}
+	err := state.Put(t.Context(), r, state.Change{At: t0.Add(time.Second), Sights: []state.Sight{next(most + 2)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("when the oldest has its age there is room", map[int]bool{0: false, 2: true, most + 1: true, most + 2: true})
 }
 
 func TestProblemsAreBounded(t *testing.T) {

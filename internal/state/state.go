@@ -58,17 +58,28 @@ type Sight struct {
 	Digest image.Digest
 	Tag    image.Tag // that named it then; may be empty
 	First  time.Time // UTC
+	Until  time.Time // UTC: when its age is reached that a policy waits for; zero: nobody waits
 }
 
 // ScanProblem is what keeps a registry's answers about one image from being
-// acted on. File: scans.json, all of them.
+// acted on, or what people should know of them. File: scans.json, all of them.
+// Problems of the same Image, Registry, Kind and Tag are one problem, whichever
+// bot has it.
 type ScanProblem struct {
-	Image    string    `json:"image"`    // as the policy writes it
-	Registry string    `json:"registry"` // host
-	Problem  string    `json:"problem"`
-	Kept     int       `json:"kept"`            // tags of the last good answer
+	Image    string    `json:"image"`           // as the policy writes it
+	Registry string    `json:"registry"`        // host
+	Kind     string    `json:"kind"`            // as scan.Problem has it
+	Tag      string    `json:"tag,omitempty"`   // that it is about
+	Problem  string    `json:"problem"`         // for people
+	Kept     int       `json:"kept,omitempty"`  // tags of the last good answer
 	KeptAt   time.Time `json:"keptAt,omitzero"` // of that answer; zero: there is none
 	Since    time.Time `json:"since"`           // the first failure
+	At       time.Time `json:"at"`              // when a bot said last that it has it, to a few hours
+}
+
+// Same reports whether two are one problem.
+func (p ScanProblem) Same(q ScanProblem) bool {
+	return p.Image == q.Image && p.Registry == q.Registry && p.Kind == q.Kind && p.Tag == q.Tag
 }
 
 // Seen holds first sights, by canonical repository and digest.
@@ -85,7 +96,7 @@ type State struct {
 	Commit   string // of refs/towpath/state; "" when there is none yet
 	Reports  []Report
 	Seen     Seen
-	Scans    []ScanProblem // sorted by Registry, then Image
+	Scans    []ScanProblem // sorted as SortScans does
 	Problems []string      // files other than reports that cannot be read, one line each
 }
 
