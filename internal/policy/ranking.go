@@ -8,11 +8,12 @@ type ranked[K any] struct {
 	key K
 }
 
-// ranking keeps the best MaxCandidates of what is added.
+// ranking keeps the best MaxCandidates of what is added. Tags often come in
+// their order, each better than all before, so the best is compared first.
 type ranking[K any] struct {
 	better func(a, b *ranked[K]) bool
 	pool   []ranked[K]
-	order  []int     // indexes into pool, best first
+	order  []int     // indexes into pool, worst first
 	next   ranked[K] // what is being added
 }
 
@@ -20,28 +21,34 @@ func (r *ranking[K]) add(at int, key K) {
 	r.next.at, r.next.key = at, key
 	slot := len(r.order)
 	if slot == MaxCandidates {
-		slot = r.order[MaxCandidates-1]
+		slot = r.order[0]
 		if !r.better(&r.next, &r.pool[slot]) {
 			return
 		}
-		r.order = r.order[:MaxCandidates-1]
+		r.order = r.order[1:]
 		r.pool[slot] = r.next
 	} else {
 		r.pool = append(r.pool, r.next)
 	}
+	last := len(r.order) - 1
+	if last < 0 || r.better(&r.next, &r.pool[r.order[last]]) {
+		r.order = append(r.order, slot)
+		return
+	}
 	place, _ := slices.BinarySearchFunc(r.order, &r.next, func(i int, next *ranked[K]) int {
 		if r.better(&r.pool[i], next) {
-			return -1
+			return 1
 		}
-		return 1
+		return -1
 	})
 	r.order = slices.Insert(r.order, place, slot)
 }
 
+// best returns them, best first.
 func (r *ranking[K]) best() []ranked[K] {
-	out := make([]ranked[K], len(r.order))
-	for i, slot := range r.order {
-		out[i] = r.pool[slot]
+	out := make([]ranked[K], 0, len(r.order))
+	for _, slot := range slices.Backward(r.order) {
+		out = append(out, r.pool[slot])
 	}
 	return out
 }
