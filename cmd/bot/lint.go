@@ -27,7 +27,7 @@ type finding struct {
 func lintCommand(s std) *cobra.Command {
 	var o output
 	cmd := command("lint [DIR]", "check policies, pipeline and markers",
-		"Checks a checkout of the config repository, offline: policies/*.yaml, the environments'\ndirectories, their manifests and every marker. DIR is the root of the checkout: the folder\nthat holds policies/. Exit 1 on errors; warnings alone are fine.",
+		"Checks a checkout of the config repository, offline: policies/*.yaml and *.yml, the\nenvironments' directories, their manifests and every marker. DIR is the root of the checkout:\nthe folder that holds policies/. Exit 1 on errors; warnings alone are fine.",
 		"  towpath lint\n  towpath lint examples/shop", cobra.MaximumNArgs(1),
 		func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {

@@ -21,7 +21,12 @@ func TestTheCommandReferenceIsTrue(t *testing.T) {
 	const page = "../../docs/reference/cli.md"
 	var b strings.Builder
 	b.WriteString("# Command reference\n\nGenerated from the commands: `go test ./cmd/bot -run Reference -update`.\n\n" +
-		"Data goes to standard output, progress and logs to standard error. Exit codes, for every command: 0 done, 1 findings or\ndifferences, 2 usage, 3 could not finish.\n")
+		"Data goes to standard output, progress and logs to standard error. Exit codes:\n\n" +
+		"| code | means | of |\n|---|---|---|\n" +
+		"| 0 | done; also when there are only warnings | every command |\n" +
+		"| 1 | `lint`: an error · `plan --exit-code`: something to do · `render`: an app that cannot be rendered · `set`: a marker that cannot be written, or a name that no marker has · `agent --once`: an app that is not healthy, or was not applied | these only |\n" +
+		"| 2 | a mistake in flags or arguments | every command |\n" +
+		"| 3 | could not finish; of `plan`, `why` and `run --once` also that a registry could not be asked, whatever else was printed or done | every command |\n")
 	for _, c := range rootCommand(std{}).Commands() {
 		describeCommand(&b, c)
 	}
