@@ -70,3 +70,38 @@ func TestLintLooksAtTheOrderOnlyBehindAnotherEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// A marker's policy may be in a document whose name cannot be read: then that one
+// is to be mended, not another added.
+func TestLintPointsFromMarkersToWhatKeepsTheirPolicyFromBeingUsed(t *testing.T) {
+	pipeline := "apiVersion: towpath.dev/v1\nkind: Pipeline\nmetadata: {name: p}\nspec:\n  branch: main\n  environments: [{name: dev, path: envs/dev, update: {policies: [\"*\"]}, merge: push}]\n"
+	tests := []struct{ name, policy, want string }{
+		{"an error of its own", "apiVersion: towpath.dev/v1\nkind: ImagePolicy\nmetadata: {name: web}\nspec: {imgae: x}\n",
+			`envs/dev/web/x.yaml:1:6: nothing is written here: policy "web" has an error (policies/web.yaml:4)`},
+		{"a document that cannot be parsed", "kind: [\n",
+			`envs/dev/web/x.yaml:1:6: marker names policy "web", which does not exist; it may be in a document that cannot be read (policies/web.yaml:`},
+		{"no document", "",
+			`envs/dev/web/x.yaml:1:6: marker names policy "web", which does not exist; add an ImagePolicy named web to policies/, or remove the marker`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			problems, err := Lint(fstest.MapFS{
+				"policies/p.yaml":     {Data: []byte(pipeline)},
+				"policies/web.yaml":   {Data: []byte(tt.policy)},
+				"envs/dev/web/x.yaml": {Data: []byte("web: r.example/web:1.0.0 # towpath: web\napiVersion: v1\nkind: X\nmetadata: {name: x}\n")},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range problems {
+				if p.Object == "marker" {
+					if !strings.HasPrefix(p.String(), tt.want) {
+						t.Errorf("got  %s\nwant %s", p, tt.want)
+					}
+					return
+				}
+			}
+			t.Errorf("no problem of the marker in %v", problems)
+		})
+	}
+}
