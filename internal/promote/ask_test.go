@@ -279,6 +279,104 @@ func TestAProblemWithARegistryIsRecordedOnceAndTakenOutWhenItIsOver(t *testing.T
 	check("when it is over", 0)
 }
 
+// TestTwoBotsThatDoNotSeeTheSameWriteNothingOnEachTick has one bot that cannot
+// reach a registry, a second that cannot either, and one that can.
+func TestTwoBotsThatDoNotSeeTheSameWriteNothingOnEachTick(t *testing.T) {
+	l := newLine(t, nil)
+	l.settle()
+	began := l.now
+	view := func(problems ...scan.Problem) *seeing {
+		return &seeing{Scanner: l.scanner(nil), problems: problems}
+	}
+	down := func(kept int, since time.Duration, text string) scan.Problem {
+		return scan.Problem{Image: l.reg.Image("shop/api"), Registry: l.reg.Host(), Kind: scan.KindUnavailable, Problem: text,
+			Kept: kept, KeptAt: l.now.Add(since - time.Hour), Since: l.now.Add(since)}
+	}
+	views := []*seeing{view(down(3, -time.Minute, "it hangs")), view(down(4, -2*time.Minute, "it is refused")), view()}
+	var bots []*promote.Bot
+	for _, v := range views {
+		bots = append(bots, l.botWith(l.git, v))
+	}
+	round := func(what string, recorded, most int) {
+		t.Helper()
+		before := l.git.Counts().Pushes
+		for _, b := range bots {
+			if _, err := b.Tick(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.git.Fetch(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		scans := l.state().Scans
+		if n := l.git.Counts().Pushes - before; n > most || len(scans) != recorded {
+			t.Errorf("%s: %d pushes, want at most %d; recorded %+v", what, n, most, scans)
+		}
+		for _, s := range scans {
+			if s.Kept != 3 || s.Problem != "it hangs" || !s.Since.Equal(began.Add(-time.Minute)) {
+				t.Errorf("%s: recorded %+v, want what the first bot recorded", what, s)
+			}
+		}
+	}
+	round("the first ticks", 0, 2) // a bot that starts takes what is recorded for its own, once
+	round("the next ones", 1, 1)
+	for range 3 {
+		l.now = l.now.Add(time.Minute)
+		round("a minute later", 1, 0)
+	}
+	for range 8 {
+		l.now = l.now.Add(time.Hour)
+		round("an hour later", 1, 1)
+	}
+	for _, v := range views {
+		v.problems = nil
+	}
+	round("when it is over", 0, 1)
+	round("and then", 0, 0)
+}
+
+// TestAProblemThatNobodySaysAnyMoreIsTakenOut has a bot that had it go for good.
+func TestAProblemThatNobodySaysAnyMoreIsTakenOut(t *testing.T) {
+	l := newLine(t, nil)
+	l.settle()
+	healthy := l.botWith(l.git, l.scanner(nil))
+	tick := func(b *promote.Bot, want int) {
+		t.Helper()
+		if _, err := b.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if scans := l.state().Scans; len(scans) != want {
+			t.Errorf("at %s recorded %+v, want %d", l.now, scans, want)
+		}
+	}
+	tick(healthy, 0)
+	tick(l.botWith(l.git, &seeing{Scanner: l.scanner(nil), problems: []scan.Problem{{Image: l.reg.Image("shop/api"), Registry: l.reg.Host(), Kind: scan.KindRefused, Since: l.now}}}), 1)
+	l.now = l.now.Add(6 * time.Hour)
+	tick(healthy, 1)
+	l.now = l.now.Add(time.Second)
+	tick(healthy, 0)
+}
+
+// seeing is a scanner with problems of its own.
+type seeing struct {
+	*scan.Scanner
+	problems []scan.Problem
+}
+
+func (s *seeing) Scan(ctx context.Context, now time.Time, wants []scan.Want, first scan.First) scan.Report {
+	rep := s.Scanner.Scan(ctx, now, wants, first)
+	for _, p := range s.problems {
+		for key, l := range rep.Listings {
+			if l.Repo.String() == p.Image {
+				l.Err = errors.New(p.Problem)
+				rep.Listings[key] = l
+			}
+		}
+	}
+	rep.Problems = s.problems
+	return rep
+}
+
 // TestARegistryThatDoesNotAnswerDelaysNoOther has the registry of api behind a
 // gate: web moves meanwhile, and api when the gate opens.
 func TestARegistryThatDoesNotAnswerDelaysNoOther(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -60,13 +61,31 @@ func newLineAt(t testing.TB, reg *ociregistry.Server, change func(path string, d
 		}
 	}
 	l := &line{t: t, reg: reg, url: filepath.Join(t.TempDir(), "config.git"), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	if err := gitrepo.InitBare(l.url, "main"); err != nil {
-		t.Fatal(err)
-	}
+	initBare(t, l.url)
 	l.git = l.open()
 	l.seed(change)
 	l.bot = l.newBot(l.git)
 	return l
+}
+
+// initBare makes a repository that waits for no disk and cleans nothing up after
+// a push: it is thrown away with the test, which pushes hundreds of times.
+func initBare(t testing.TB, path string) {
+	t.Helper()
+	if err := gitrepo.InitBare(path, "main"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(path, "config"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString("[core]\n\tfsync = none\n[receive]\n\tautogc = false\n")
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (l *line) clock() time.Time { return l.now }

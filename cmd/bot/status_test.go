@@ -1,0 +1,31 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"towpath.dev/towpath/internal/scan"
+	"towpath.dev/towpath/internal/state"
+)
+
+func TestStatusSaysOfEachKindOfProblemWhatItMeans(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		p    state.ScanProblem
+		want string
+	}{
+		{state.ScanProblem{Kind: scan.KindRefused}, "it never answered before"},
+		{state.ScanProblem{Kind: scan.KindRefused, Kept: 3, KeptAt: at}, "kept 3 tags of 2026-03-01T12:00:00Z, on which nothing is decided"},
+		{state.ScanProblem{Kind: scan.KindUnresolved, Tag: "1.0.0"}, "the registry answers, and only what needs this tag waits"},
+		{state.ScanProblem{Kind: scan.KindGone, Tag: "1.0.0"}, "the registry answers, and the other tags are chosen from"},
+		{state.ScanProblem{Kind: scan.KindEmpty}, "the registry answers, and there is nothing to choose from"},
+	} {
+		tc.p.Registry, tc.p.Image, tc.p.Problem, tc.p.Since = "r.example", "r.example/web", "that is so", at
+		var b strings.Builder
+		printScans(&b, []state.ScanProblem{tc.p})
+		if want := "registry r.example, image r.example/web: that is so; " + tc.want + "; since 2026-03-01T12:00:00Z\n"; b.String() != want {
+			t.Errorf("%s: printed %q, want %q", tc.p.Kind, b.String(), want)
+		}
+	}
+}
