@@ -31,18 +31,16 @@ type laneBarriers struct {
 // What the first number of a version is taken for. Tags of one repository can be
 // versions, years, dates and commits without a letter, and their numbers grow in this
 // order.
-const (
-	firstOddNumber  = 1000  // below it: a version, which is followed by no year
-	firstLongNumber = 10000 // from it on: a date like 20240105, a commit, a long counter
-)
+const firstLongNumber = 10000 // from it on: a date like 20240105, a commit, a long counter
 
 // limitBehind is what the first number of a tag stays below that follows another; 0:
-// it need not.
+// it need not. Versions end where years begin, so that no step in between leads on
+// to what was barred before it.
 func limitBehind(first uint64) uint64 {
 	switch {
-	case first < firstOddNumber:
+	case first < firstYear:
 		return firstYear
-	case first >= firstYear && first < endOfYears:
+	case first < firstLongNumber:
 		return firstLongNumber
 	}
 	return 0
