@@ -24,6 +24,7 @@ func another(lane string, args ...any) barrier {
 // laneBarriers are those of versions. Tags of one repository often tell several
 // stories at once: 1.2.3 and 1.2.3-alpine, 1.2 and 1.2.3.
 type laneBarriers struct {
+	shut                                                                                     barrier // the one that was met, for a tag that nothing opens
 	integer, loose, sameRelease                                                              barrier
 	wrongWord, wrongPrefix, wrongParts, wrongSuffix, lowerBase, wrongBuild, tooHigh, nobodys barrier
 }
@@ -100,6 +101,15 @@ func plural(n int, noun string) string {
 
 // lane tells why a version is not in the lane; nil: it is.
 func (o *semverOrder) lane(v *version) *barrier {
+	wall := o.wall(v)
+	if wall != nil && v.named {
+		o.shut = barrier{reason: wall.reason, alien: wall.alien}
+		return &o.shut
+	}
+	return wall
+}
+
+func (o *semverOrder) wall(v *version) *barrier {
 	cur := o.current
 	switch {
 	case v.parts == 1 && (cur == nil || cur.parts > 1):

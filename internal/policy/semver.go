@@ -18,6 +18,7 @@ type version struct {
 	suffix string // variant of the same version, without its dash
 	build  string // build metadata, which semver does not order
 	tail   tail   // suffix and build, looked into by semverOrder
+	named  bool   // the tail has the current channel, which without lanes is a prerelease
 	word   bool   // the word before the version was that of the current tag
 	like   bool   // everything but the numbers has the form of the current tag's
 }

@@ -177,7 +177,7 @@ func (o *semverOrder) look(v *version) {
 		if o.builds && onlyNumbers(v.pre) {
 			number, v.pre = v.pre, ""
 		} else if o.channel != "" && v.pre == o.channel {
-			variant, v.pre = v.pre, ""
+			variant, v.pre, v.named = v.pre, "", true
 		}
 		o.marker.read(v, number, variant)
 	}
