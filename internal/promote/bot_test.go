@@ -508,7 +508,7 @@ func TestBadInputStopsOnlyItself(t *testing.T) {
 		lines = append(lines, p.String())
 	}
 	all := strings.Join(lines, "\n")
-	for _, want := range []string{`policies/api.yaml:9:14: unknown key "rnage"`, `marker names policy "api", which does not exist`} {
+	for _, want := range []string{`policies/api.yaml:9:14: unknown key "rnage"`, `policy "api" has an error (policies/api.yaml:9)`} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no problem %q in\n%s", want, all)
 		}
