@@ -139,8 +139,8 @@ through the next ones, and keeps each cluster equal to its directory.
 func command(use, short, long, example string, args cobra.PositionalArgs, run func(cmd *cobra.Command, args []string) error) *cobra.Command {
 	return &cobra.Command{Use: use, Short: short, Long: long + "\n" + exitCodes, Example: example, RunE: run,
 		Args: func(cmd *cobra.Command, a []string) error {
-			if err := args(cmd, a); err != nil {
-				return usageError{err}
+			if args(cmd, a) != nil {
+				return usagef("wrong number of arguments, %d; the form is: towpath %s", len(a), use)
 			}
 			return nil
 		}}

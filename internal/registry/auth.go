@@ -169,7 +169,7 @@ func (k *keychains) remedy(repo image.Repo) string {
 	case k.hosts[repo.Host()] != nil:
 		return fmt.Sprintf("%s; correct the registry's auth, %s", strings.Join(r.why, ", "), check)
 	case len(r.why) == 0:
-		return fmt.Sprintf("no credentials were given; name a docker config with an entry for %s%s, %s", host, k.offer(repo.Host()), check)
+		return fmt.Sprintf("no credentials were given; name a docker config (--docker-config) with an entry for %s%s, %s", host, k.offer(repo.Host()), check)
 	}
 	add := fmt.Sprintf("add one (docker login %s)", host)
 	return fmt.Sprintf("%s; %s%s, %s", strings.Join(r.why, ", "), add, k.offer(repo.Host()), check)

@@ -203,7 +203,7 @@ func (d *dockerConfig) find(ctx context.Context, repo image.Repo) (login, error)
 	path := d.file.path
 	c, err := d.file.load()
 	if err != nil {
-		return login{}, &noLogin{"docker config cannot be read: " + oneLine(err), "point the docker config setting at a readable config.json"}
+		return login{}, &noLogin{"docker config cannot be read: " + oneLine(err), "name a readable one with --docker-config"}
 	}
 	_, auth, err := c.entry(repo.Canonical())
 	if err != nil {

@@ -206,9 +206,9 @@ func (k call) status(s statusError) verdict {
 func schemes(host, who, name string, err error) (verdict, bool) {
 	switch {
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return verdict{ErrUnavailable, who + " speaks plain http", "name " + name + " as an insecure registry if that is meant"}, true
+		return verdict{ErrUnavailable, who + " speaks plain http", "if that is meant, name " + name + " as an insecure registry (--insecure-registry, or plainHTTP in the registries file)"}, true
 	case errors.Is(err, errPlainHTTP) && name != host:
-		return verdict{ErrUnavailable, host + " sent us to " + name + " over plain http, and plain http is not allowed there", "name " + name + " as an insecure registry if that is meant"}, true
+		return verdict{ErrUnavailable, host + " sent us to " + name + " over plain http, and plain http is not allowed there", "if that is meant, name " + name + " as an insecure registry (--insecure-registry, or plainHTTP in the registries file)"}, true
 	case errors.Is(err, errPlainHTTP), errors.Is(err, errOnlyPlainHTTP), errors.Is(err, errNoHTTP):
 		return verdict{ErrUnavailable, who + ": " + oneLine(lastOf(err)), "name its hosts as insecure registries or do not, but all in one way"}, true
 	}
