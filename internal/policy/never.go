@@ -17,6 +17,9 @@ func NeverMatches(p Policy, current image.Tag) (reason, hint string) {
 	if bad != nil {
 		return "the policy is broken: " + bad.reason, bad.hint
 	}
+	if p.DigestTag != "" {
+		return s.never() // one tag is followed, and nothing is filtered
+	}
 	if p.Filter != nil && matchesNoTag(p.Filter.Pattern) {
 		return "no tag matches the filter " + p.Filter.Pattern, "a tag has at least one character, and only letters, digits, dots, dashes and underscores"
 	}
