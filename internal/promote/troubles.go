@@ -43,14 +43,15 @@ func (f *troubles) merge(now time.Time, rep scan.Report, recorded []state.ScanPr
 	}
 	own = slices.Clone(out)
 	for _, r := range recorded {
+		l, wanted := listingOf(r, rep)
 		switch mine := !f.begun || slices.ContainsFunc(f.own, r.Same); {
-		case slices.ContainsFunc(own, r.Same):
-		case !known(r, rep): // it has not answered yet
+		case !wanted || slices.ContainsFunc(own, r.Same):
+		case !answered(r, l, rep): // nobody knows yet whether it goes on
 			out = append(out, r)
 			if mine {
 				own = append(own, r)
 			}
-		case !mine && now.Sub(r.At).Abs() <= forgetOther && wantedStill(r, rep):
+		case !mine && now.Sub(r.At).Abs() <= forgetOther:
 			out = append(out, r)
 		}
 	}
@@ -65,19 +66,15 @@ func fromScan(p scan.Problem, now time.Time) state.ScanProblem {
 		KeptAt: p.KeptAt.Truncate(time.Second), Since: p.Since.Truncate(time.Second), At: now.Truncate(time.Second)}
 }
 
-// known reports whether there is news of a recorded problem's image: a good
-// answer, a problem of its own, or that no policy wants it.
-func known(r state.ScanProblem, rep scan.Report) bool {
-	l, listed := listingOf(r, rep)
-	return !listed || l.Err == nil && !l.At.IsZero() || slices.ContainsFunc(rep.Problems, func(p scan.Problem) bool { return p.Image == r.Image && scan.Blocks(p.Kind) })
+// answered reports whether there is news of a recorded problem's image: a good
+// answer, or a problem of its own.
+func answered(r state.ScanProblem, l scan.Listing, rep scan.Report) bool {
+	return l.Err == nil && !l.At.IsZero() ||
+		slices.ContainsFunc(rep.Problems, func(p scan.Problem) bool { return p.Image == r.Image && scan.Blocks(p.Kind) })
 }
 
-// wantedStill reports whether a policy wants the image of a recorded problem.
-func wantedStill(r state.ScanProblem, rep scan.Report) bool {
-	_, listed := listingOf(r, rep)
-	return listed
-}
-
+// listingOf returns what is known of a recorded problem's image; false when no
+// policy wants it.
 func listingOf(r state.ScanProblem, rep scan.Report) (scan.Listing, bool) {
 	repo, err := image.ParseRepo(r.Image)
 	if err != nil {
