@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"towpath.dev/towpath/internal/image"
 )
@@ -50,10 +51,28 @@ type Marker struct {
 // Skipped is a marker or a file that was left alone, with the reason and, where
 // there is one, what to do.
 type Skipped struct {
-	Path   string `json:"path"`
-	Line   int    `json:"line"` // 0 when the reason concerns the whole file
-	Policy string `json:"-"`    // "" when unknown
-	Reason string `json:"reason"`
+	Path    string  `json:"path"`
+	Line    int     `json:"line"` // 0 when the reason concerns the whole file
+	Policy  string  `json:"policy,omitempty"`
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason"`
+	Hint    string  `json:"hint,omitempty"` // what to do; "" when the reason says it
+}
+
+// String is one line: place, reason, what to do.
+func (s Skipped) String() string {
+	text := s.Path
+	if s.Line > 0 {
+		text += ":" + strconv.Itoa(s.Line)
+	}
+	if text != "" {
+		text += ": "
+	}
+	text += s.Reason
+	if s.Hint != "" {
+		text += "; " + s.Hint
+	}
+	return text
 }
 
 // Set is a wanted value: the reference that every marker of Policy shall hold.
@@ -77,9 +96,10 @@ type Edit struct {
 // Result is what Apply did, in the order of the files given and of the lines in
 // them. Files holds only changed files, whole and new.
 type Result struct {
-	Files   []File
-	Edits   []Edit
-	Skipped []Skipped
+	Files    []File
+	Edits    []Edit
+	UpToDate []Marker // of the policies of the sets
+	Skipped  []Skipped
 }
 
 // Markers returns the usable markers of f in the order of the file, and those
