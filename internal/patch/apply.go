@@ -24,7 +24,7 @@ func Apply(files []File, sets []Set) Result {
 	}
 	var r Result
 	for _, f := range files {
-		if screen(f.Data) && concerns(f.Data, want) {
+		if MayHold(f.Data) && concerns(f.Data, want) {
 			r.file(f, want)
 		}
 	}

@@ -25,11 +25,6 @@ var (
 	policyName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 )
 
-// screen reports whether data may hold a marker, by its bytes alone.
-func screen(data []byte) bool {
-	return bytes.Contains(data, []byte(ownToken)) || bytes.Contains(data, []byte(fluxToken))
-}
-
 // glance returns the policies that the markers of data may name, without
 // parsing it, or sure false when only a parser can tell.
 func glance(data []byte) (policies []string, sure bool) {

@@ -1,35 +1,29 @@
 package patch
 
 import (
-	"bytes"
-	"fmt"
-	"unicode/utf8"
-
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // read parses a file that passed the screen, or says why it is left alone.
 func read(f File) (*source, *Skipped) {
-	refuse := func(line int, format string, args ...any) (*source, *Skipped) {
-		return nil, &Skipped{Path: f.Path, Line: line, Reason: fmt.Sprintf(format, args...)}
+	if k := CheckFile(f); k != nil {
+		return nil, k
 	}
-	if len(f.Data) > MaxFileSize {
-		return refuse(0, "the file is larger than %d MiB", MaxFileSize>>20)
-	}
-	if !utf8.Valid(f.Data) {
-		return refuse(0, "the file is not UTF-8")
+	refuse := func(line int, k fault) (*source, *Skipped) {
+		s := k.at(Marker{Path: f.Path, Line: line})
+		return nil, &s
 	}
 	docs, err := parse(f.Data)
 	if err != nil {
-		line, text := errorLine(err)
-		if i := bytes.Index(f.Data, []byte("{{")); i >= 0 {
-			return refuse(1+bytes.Count(f.Data[:i], []byte{'\n'}), "the file holds template braces {{ }}; markers work in plain YAML only")
+		if line := templateLine(f.Data); line > 0 {
+			return refuse(line, templateFile())
 		}
-		return refuse(line, "the file is not YAML: %s", text)
+		line, text := errorLine(err)
+		return refuse(line, notYAML(text))
 	}
 	for _, d := range docs {
 		if line := braces(d); line > 0 {
-			return refuse(line, "the file holds template braces {{ }}; markers work in plain YAML only")
+			return refuse(line, templateFile())
 		}
 	}
 	return newSource(f.Data, docs), nil

@@ -36,6 +36,9 @@ const (
 	PartTag    Part = "tag"    // the tag only
 	PartName   Part = "name"   // the repository only
 	PartDigest Part = "digest" // sha256:… only
+	// The two halves of a name, for Helm values that part them.
+	PartRegistry   Part = "registry"   // the host as written, docker.io where none is
+	PartRepository Part = "repository" // the path without the host
 )
 
 // Marker is a usable marker: a scalar and the policy whose value it holds.
@@ -52,7 +55,8 @@ type Marker struct {
 // there is one, what to do.
 type Skipped struct {
 	Path    string  `json:"path"`
-	Line    int     `json:"line"` // 0 when the reason concerns the whole file
+	Line    int     `json:"line"`             // 0 when the reason concerns the whole file
+	Column  int     `json:"column,omitempty"` // in runes, of the value or else of the marker; 0 when not known
 	Policy  string  `json:"policy,omitempty"`
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason"`
@@ -107,7 +111,7 @@ type Result struct {
 // "$imagepolicy" is not parsed at all. A file that cannot be read as YAML is
 // one Skipped, and has no usable marker.
 func Markers(f File) ([]Marker, []Skipped) {
-	if !screen(f.Data) {
+	if !MayHold(f.Data) {
 		return nil, nil
 	}
 	found, skipped := scan(f)
