@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/patch"
+)
+
+// proposal is what the commands share that propose changes to files of a folder:
+// without --write they show them as a diff, with it they write them.
+type proposal struct {
+	write  bool
+	format string
+}
+
+func (p *proposal) flag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&p.write, "write", false, "write the files; without it they are shown as a diff")
+	cmd.Flags().StringVarP(&p.format, "output", "o", "text", "text or json")
+}
+
+func (p *proposal) check() error {
+	if p.format != "text" && p.format != "json" {
+		return usagef("-o %s: want text or json", p.format)
+	}
+	return nil
+}
+
+// run writes files under dir when --write is given. Then it prints: with -o json v,
+// else what was written or, without --write, one unified diff that git apply takes.
+// old holds what was read, by path; a file that is not in it is a new one. Nothing
+// is written when any file cannot be, or is not what was read.
+func (p *proposal) run(s std, dir string, old map[string][]byte, files []patch.File, v any) error {
+	if p.write {
+		if err := writeFiles(dir, old, files); err != nil {
+			return err
+		}
+	}
+	if p.format == "json" {
+		return (&output{format: "json"}).print(s.out, v, nil)
+	}
+	var out bytes.Buffer
+	for _, f := range files {
+		before, known := old[f.Path]
+		switch {
+		case !p.write && known:
+			unifiedDiff(&out, "a/"+f.Path, "b/"+f.Path, before, f.Data)
+		case !p.write:
+			unifiedDiff(&out, "/dev/null", "b/"+f.Path, nil, f.Data)
+		case known:
+			fmt.Fprintf(&out, "changed %s\n", f.Path)
+		default:
+			fmt.Fprintf(&out, "created %s\n", f.Path)
+		}
+	}
+	_, err := s.out.Write(out.Bytes())
+	return err
+}
+
+// writeFiles writes all files under dir byte for byte, each at once, or says why
+// none was written. It neither leaves dir nor goes through a link.
+func writeFiles(dir string, old map[string][]byte, files []patch.File) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", dir, err)
+	}
+	defer root.Close()
+	for _, f := range files {
+		before, known := old[f.Path]
+		if err := asRead(root, f.Path, before, known); err != nil {
+			return fmt.Errorf("nothing was written: %s: %w", f.Path, err)
+		}
+	}
+	for _, f := range files {
+		write := create
+		if _, known := old[f.Path]; known {
+			write = rewrite
+		}
+		if err := write(root, f); err != nil {
+			return fmt.Errorf("write %s: %w", f.Path, err)
+		}
+	}
+	return nil
+}
+
+// asRead reports a file that is not as it was read, or that a link leads to.
+func asRead(root *os.Root, name string, before []byte, known bool) error {
+	for at := path.Dir(name); at != "."; at = path.Dir(at) {
+		switch info, err := root.Lstat(at); {
+		case errors.Is(err, fs.ErrNotExist) && !known:
+		case err != nil:
+			return err
+		case !info.IsDir():
+			return fmt.Errorf("%s is no folder", at)
+		}
+	}
+	info, err := root.Lstat(name)
+	switch {
+	case !known && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !known:
+		return errors.New("it is there already; move it away")
+	case !info.Mode().IsRegular():
+		return errors.New("it is no regular file")
+	}
+	now, err := root.ReadFile(name)
+	if err == nil && !bytes.Equal(now, before) {
+		err = errors.New("it changed since it was read; try again")
+	}
+	return err
+}
+
+// create writes a new file, whole or not at all.
+func create(root *os.Root, f patch.File) error {
+	if err := root.MkdirAll(path.Dir(f.Path), 0o777); err != nil {
+		return err
+	}
+	tmp := fmt.Sprintf("%s.%08x.towpath", f.Path, rand.Uint32())
+	out, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(f.Data)
+	if cerr := out.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = root.Rename(tmp, f.Path)
+	}
+	if err != nil {
+		_ = root.Remove(tmp) // best effort: the error above is the one to report
+	}
+	return err
+}
+
+// unifiedDiff prints the difference of two texts as git does; nothing when they are
+// equal.
+func unifiedDiff(w io.Writer, from, to string, before, after []byte) {
+	a, b := bytes.SplitAfter(before, []byte{'\n'}), bytes.SplitAfter(after, []byte{'\n'})
+	a, b = withoutEmpty(a), withoutEmpty(b)
+	hunks := hunksOf(a, b)
+	if len(hunks) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "--- %s\n+++ %s\n", from, to)
+	for _, h := range hunks {
+		h.print(w, a, b)
+	}
+}
+
+// withoutEmpty drops what SplitAfter leaves behind the last line break.
+func withoutEmpty(lines [][]byte) [][]byte {
+	if n := len(lines); n > 0 && len(lines[n-1]) == 0 {
+		return lines[:n-1]
+	}
+	return lines
+}
