@@ -53,14 +53,16 @@ func (r *Result) file(f File, want map[string][]image.Ref) {
 	}
 	found, broken := s.targets(f.Path)
 	broken = slices.DeleteFunc(broken, func(k Skipped) bool { return k.Policy != "" && len(want[k.Policy]) == 0 })
-	splices, refused := plan(found, broken, want)
-	edits, err := r.change(f, s, splices)
+	p := plan(found, broken, want)
+	edits, err := r.change(f, s, p.splices)
 	if err != nil {
-		refused = append(refused, Skipped{Path: f.Path, Line: splices[0].marker.Line, Policy: splices[0].marker.Policy,
-			Reason: fmt.Sprintf("the file is left as it is: %v", err)})
+		for _, c := range p.splices {
+			p.refused = append(p.refused, wouldChangeMore(err).at(c.marker))
+		}
 	}
 	r.Edits = append(r.Edits, edits...)
-	refused = append(refused, broken...)
+	r.UpToDate = append(r.UpToDate, p.current...)
+	refused := append(p.refused, broken...)
 	slices.SortStableFunc(refused, func(a, b Skipped) int { return a.Line - b.Line })
 	r.Skipped = append(r.Skipped, refused...)
 }

@@ -61,6 +61,12 @@ func templateFile() fault {
 	return fault{Template, "the file holds template braces {{ }} outside quotes", "mark values in plain YAML, as in the chart's values"}
 }
 
+// wouldChangeMore is the verdict on every marker of a file whose new bytes
+// cannot be proved to differ only at marked values.
+func wouldChangeMore(err error) fault {
+	return fault{WouldChangeMore, fmt.Sprintf("the file is left as it is: %v", err), "write the value by hand, and report the file"}
+}
+
 // templateLine returns the line, counted as editors do, in which template
 // braces first stand outside quotes and comments; 0: in none. It is for files
 // that no YAML parser reads, and so goes by lines alone.

@@ -42,7 +42,7 @@ func glance(data []byte) (policies []string, sure bool) {
 type claim struct {
 	policy string
 	part   Part
-	reason string // why the comment is no usable marker; "" when it is one
+	fault  // why the comment is no usable marker
 }
 
 // readComment reads a comment, "#" included. It reports false when the comment
@@ -51,15 +51,18 @@ func readComment(comment string, beside bool) (claim, bool) {
 	own := len(ownMarkers.FindAllString(comment, -1))
 	flux := strings.Count(comment, fluxToken)
 	text := strings.TrimLeft(comment, "# \t")
+	bad := func(v Verdict, reason, hint string) (claim, bool) {
+		return claim{policy: anyPolicy(comment), fault: fault{v, reason, hint}}, true
+	}
 	switch {
 	case own+flux > 1:
-		return claim{policy: anyPolicy(comment), reason: "two markers on one line; a value has one policy"}, true
+		return bad(TwoOnOneLine, "two markers on one line", "a value has one policy: remove one of them")
 	case strings.HasPrefix(text, ownToken):
 		return readOwn(strings.TrimLeft(strings.TrimPrefix(text, ownToken), " \t")), true
 	case flux == 1 && strings.HasPrefix(text, "{"):
 		return readFlux(text), true
 	case flux == 1 && strings.Contains(text, "{"), own == 1, beside && strings.Contains(text, ownToken):
-		return claim{policy: anyPolicy(comment), reason: "the marker must be the first thing in its comment"}, true
+		return bad(NotFirst, "the marker is not the first thing in its comment", "put it first; text may follow it after two spaces")
 	}
 	return claim{}, false
 }
@@ -74,41 +77,53 @@ func readOwn(text string) claim {
 	word, _, _ := strings.Cut(text, "\t")
 	word, _, _ = strings.Cut(word, " ")
 	if word == "" {
-		return claim{reason: "the marker names no policy; write # towpath: NAME"}
+		return claim{fault: fault{Malformed, "the marker names no policy", "write # towpath: NAME"}}
 	}
 	name, part, has := strings.Cut(word, ":")
 	return newClaim(name, part, has)
 }
 
 func readFlux(text string) claim {
+	bad := func(policy, reason string) claim {
+		return claim{policy: policy, fault: fault{Malformed, reason, `write # {"` + fluxToken + `": "NAMESPACE:NAME"}, or # towpath: NAME`}}
+	}
 	var fields map[string]any
 	if err := json.NewDecoder(strings.NewReader(text)).Decode(&fields); err != nil {
-		return claim{policy: anyPolicy(text), reason: `the marker is not JSON; write # {"` + fluxToken + `": "NAMESPACE:NAME"}`}
+		return bad(anyPolicy(text), "the marker is not JSON")
 	}
 	value, ok := fields[fluxToken].(string)
 	if !ok {
-		return claim{reason: `the marker needs a text at "` + fluxToken + `"`}
+		return bad("", `the marker has no text at "`+fluxToken+`"`)
 	}
 	_, rest, ok := strings.Cut(value, ":") // Flux's namespace means nothing here
 	if !ok {
-		return claim{policy: value, reason: fmt.Sprintf("the marker %q must be NAMESPACE:NAME, as Flux wants it", value)}
+		return bad(value, fmt.Sprintf("the marker %q names no namespace, without which Flux ignores it", value))
 	}
 	name, part, has := strings.Cut(rest, ":")
 	return newClaim(name, part, has)
 }
 
 func newClaim(name, part string, hasPart bool) claim {
-	if !policyName.MatchString(name) {
-		return claim{policy: name, reason: fmt.Sprintf("%q is no name of a policy; names are lower-case letters, digits, - and .", name)}
-	}
 	c := claim{policy: name, part: PartRef}
 	if hasPart {
 		c.part = Part(part)
-		switch c.part {
-		case PartTag, PartName, PartDigest:
-		default:
-			c.reason = fmt.Sprintf("unknown part %q; write %s, %s:tag, %s:name or %s:digest", part, name, name, name, name)
-		}
 	}
+	c.fault = checkClaim(name, c.part, hasPart)
 	return c
+}
+
+// checkClaim judges the words of a marker. The part of a full reference is
+// never written.
+func checkClaim(name string, part Part, hasPart bool) fault {
+	if !policyName.MatchString(name) {
+		return fault{Malformed, fmt.Sprintf("%q is no name of a policy", name), "names are lower-case letters, digits, - and ., as in metadata.name"}
+	}
+	if hasPart && !slices.Contains(parts, part) {
+		hint := "write " + name
+		for i, p := range parts {
+			hint += map[bool]string{false: ", ", true: " or "}[i == len(parts)-1] + name + ":" + string(p)
+		}
+		return fault{UnknownPart, fmt.Sprintf("unknown part %q", string(part)), hint}
+	}
+	return fault{}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -29,13 +30,13 @@ func scan(f File) ([]target, []Skipped) {
 // targets judges every line that holds a marker.
 func (s *source) targets(path string) (found []target, skipped []Skipped) {
 	for _, line := range s.tokenLines() {
-		t, reason, ok := s.judge(line)
+		t, why, ok := s.judge(line)
 		if !ok {
 			continue
 		}
 		t.marker.Path, t.marker.Line = path, s.shown(line)
-		if reason != "" {
-			skipped = append(skipped, Skipped{Path: path, Line: t.marker.Line, Policy: t.marker.Policy, Reason: reason})
+		if why.is() {
+			skipped = append(skipped, why.at(t.marker))
 			continue
 		}
 		found = append(found, t)
@@ -61,46 +62,76 @@ func (s *source) tokenLines() []int {
 }
 
 // judge reads one line. It reports false when the line holds no marker, and a
-// reason when it holds one that cannot work.
-func (s *source) judge(line int) (t target, reason string, ok bool) {
-	first, _ := slices.BinarySearchFunc(s.spots, line, func(p spot, l int) int { return cmp.Compare(p.node.Line, l) })
-	last := first
-	for last < len(s.spots) && s.spots[last].node.Line == line {
-		last++
-	}
-	on := s.spots[first:last]
+// fault when it holds one that cannot work.
+func (s *source) judge(line int) (t target, why fault, ok bool) {
+	on, next := s.spotsOn(line)
 	start, end := s.bounds(line)
-	if first > 0 {
-		before := s.spots[first-1].node
-		if isBlock(before) && len(on) == 0 && inBlock(before, s.data[start:end]) {
-			return s.inText(s.data[start:end])
+	if next.before != nil {
+		if isBlock(next.before) && len(on) == 0 && inBlock(next.before, s.data[start:end]) {
+			return s.inText(start, end)
 		}
-		if isQuoted(before) {
-			if o, ok := s.text(before); ok {
-				if e, ok := closing(s.data, o); ok && e > start {
-					start = min(e, end)
-				}
-			}
-		}
+		start = s.behind(next.before, start, end)
 	}
 	hash := s.comment(start, end, on)
 	if hash < 0 {
-		return target{}, "", false
+		return target{}, fault{}, false
 	}
 	head := string(s.data[s.lines[line-1]:hash])
 	alone := strings.Trim(head, " \t"+byteOrderMark) == ""
 	c, ok := readComment(string(s.data[hash:end]), !alone)
 	if !ok {
-		return target{}, "", false
+		return target{}, fault{}, false
 	}
-	t.marker.Policy, t.marker.Part = c.policy, c.part
-	if c.reason != "" {
-		return t, c.reason, true
-	}
-	if len(on) == 0 {
-		return t, besideNothing(head, alone), true
+	t.marker.Policy, t.marker.Part, t.marker.Column = c.policy, c.part, s.column(line, hash)
+	switch {
+	case c.is():
+		return t, c.fault, true
+	case len(on) == 0:
+		return t, besideNothing(head, alone, next.after), true
 	}
 	return s.pick(t, on, hash)
+}
+
+// around is what stands before and after a line.
+type around struct {
+	before *yaml.Node
+	after  *spot
+}
+
+// spotsOn returns the spots of a line and its neighbours, nil where there are none.
+func (s *source) spotsOn(line int) ([]spot, around) {
+	first, _ := slices.BinarySearchFunc(s.spots, line, func(p spot, l int) int { return cmp.Compare(p.node.Line, l) })
+	last := first
+	for last < len(s.spots) && s.spots[last].node.Line == line {
+		last++
+	}
+	var a around
+	if first > 0 {
+		a.before = s.spots[first-1].node
+	}
+	if last < len(s.spots) {
+		a.after = &s.spots[last]
+	}
+	return s.spots[first:last], a
+}
+
+// behind returns where a line goes on after the quoted text of an earlier line
+// that reaches into it.
+func (s *source) behind(n *yaml.Node, start, end int) int {
+	if !isQuoted(n) {
+		return start
+	}
+	if o, ok := s.text(n); ok {
+		if e, ok := closing(s.data, o); ok && e > start {
+			return min(e, end)
+		}
+	}
+	return start
+}
+
+// column counts the runes of a line up to an offset, from 1.
+func (s *source) column(line, offset int) int {
+	return 1 + utf8.RuneCount(bytes.TrimPrefix(s.data[s.lines[line-1]:offset], []byte(byteOrderMark)))
 }
 
 // comment returns the offset of the comment's "#" between two offsets of one
@@ -132,80 +163,144 @@ func inBlock(n *yaml.Node, line []byte) bool {
 }
 
 // inText is the verdict on a line of a block scalar.
-func (s *source) inText(line []byte) (target, string, bool) {
+func (s *source) inText(start, end int) (target, fault, bool) {
+	line := s.data[start:end]
 	i := bytes.IndexByte(line, '#')
 	if i < 0 {
-		return target{}, "", false
+		return target{}, fault{}, false
 	}
 	c, ok := readComment(string(line[i:]), false)
-	return target{marker: Marker{Policy: c.policy}}, "the marker is inside a block scalar, which is text and not YAML", ok
+	m := Marker{Policy: c.policy, Column: 1 + utf8.RuneCount(line[:i])}
+	return target{marker: m}, fault{InBlockScalar, "the marker is inside a block scalar, which is text and not YAML", "move the value out of the text, as into a file of its own, or remove the marker"}, ok
 }
 
+const (
+	hintOneValue = "put it at the end of the line of one value"
+	hintOwnLine  = "put it at the end of the value's own line"
+	hintOneLine  = "write the value on one line"
+)
+
 // besideNothing says what a marker stands at on a line without a value.
-func besideNothing(head string, alone bool) string {
-	switch text := strings.Trim(head, " \t"); {
+func besideNothing(head string, alone bool, after *spot) fault {
+	text := strings.Trim(head, " \t"+byteOrderMark)
+	switch {
 	case alone:
-		return "the marker stands above or below; put it at the end of the value's own line"
-	case strings.Trim(text, "]},") == "" || strings.Trim(text, "- \t") == "" && text != "---":
-		return "the marker is on a collection; put it at the end of the line of one value"
+		return fault{NotBeside, "the marker stands on a line of its own, above or below a value", hintOwnLine}
 	case strings.HasPrefix(text, "---"), strings.HasPrefix(text, "..."), strings.HasPrefix(text, "%"):
-		return "the marker is on no value; put it at the end of the value's own line"
+		return fault{NoValue, "the marker is on a line that separates documents and holds no value", hintOwnLine}
+	case strings.Trim(text, "- \t") == "" && after != nil && after.value == nil:
+		return fault{OnKey, "the marker is on the dash of an item whose value stands below", hintOwnLine}
+	case strings.Trim(text, "?: \t") == "":
+		return fault{OnKey, "the marker is on a complex key", hintOwnLine}
+	case strings.Trim(text, "]},- \t") == "":
+		return onCollection()
+	case strings.HasSuffix(text, "{"), strings.HasSuffix(text, "["):
+		return onCollection()
 	}
-	return "the value spans several lines; write it on one"
+	return severalLines()
+}
+
+func onCollection() fault {
+	return fault{OnCollection, "the marker is on a collection", hintOneValue}
+}
+
+func severalLines() fault {
+	return fault{SeveralLines, "the value goes over several lines", hintOneLine}
 }
 
 // pick chooses the scalar of a line that its marker stands for.
-func (s *source) pick(t target, on []spot, hash int) (target, string, bool) {
+func (s *source) pick(t target, on []spot, hash int) (target, fault, bool) {
 	lastSpot := on[len(on)-1]
-	if lastSpot.value != nil {
-		return t, onKey(lastSpot), true
+	if lastSpot.value != nil && !s.closes(lastSpot, hash) {
+		return t, s.onKey(lastSpot), true
 	}
 	p := lastSpot
-	if _, e, ok := s.span(p.node); ok && e <= hash && bytes.ContainsAny(s.data[e:hash], "]}") {
+	if s.closes(lastSpot, hash) {
+		var ok bool
 		if p, ok = oneOf(on, t.marker.Part); !ok {
-			return t, "the marker is on a collection of several values; put it beside one value", true
+			return t, fault{OnCollection, "the marker is on a collection of several values", "write the collection over several lines, and the marker beside one value"}, true
+		}
+		if p.value != nil {
+			return t, noValue(), true
 		}
 	}
-	n := p.node
-	switch {
-	case n.Kind == yaml.AliasNode:
-		return t, fmt.Sprintf("the marker is on the alias *%s; mark the value at its anchor &%s", n.Value, n.Value), true
-	case isBlock(n):
-		return t, "the marker is on a block scalar; write the value on one line", true
-	case n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != "!!str":
-		return t, fmt.Sprintf("the value has the tag %s; remove the tag", n.Tag), true
-	case strings.Contains(n.Value, "{{"):
-		return t, "the value is a template; markers work in plain YAML only", true
+	if k := unfit(p.node); k.is() {
+		return t, k, true
 	}
-	start, end, ok := s.span(n)
+	start, end, ok := s.span(p.node)
 	if !ok || end > hash {
-		return t, "the value spans several lines; write it on one", true
+		return t, severalLines(), true
 	}
 	if rest := s.data[end:hash]; len(bytes.Trim(rest, " \t,]}")) > 0 && p.node == lastSpot.node {
-		return t, "the marker is not at the end of its value", true
+		return t, fault{NotBeside, "the marker is not at the end of its value", hintOwnLine}, true
 	}
-	t.node, t.start, t.end = n, start, end
-	t.marker.Column, t.marker.Value = n.Column, n.Value
-	return t, "", true
+	t.node, t.start, t.end = p.node, start, end
+	t.marker.Column, t.marker.Value = p.node.Column, p.node.Value
+	why := misfit(t.marker, p.key)
+	if !why.is() && p.key == "newTag" {
+		why = besideDigest(p.in)
+	}
+	return t, why, true
+}
+
+// closes reports whether a flow collection ends between a spot and its comment.
+func (s *source) closes(p spot, hash int) bool {
+	if p.value != nil && !isMissing(p.value) {
+		return false
+	}
+	_, e, ok := s.span(p.node)
+	return ok && e <= hash && bytes.ContainsAny(s.data[e:hash], "]}")
+}
+
+// unfit says why no marker can stand for a node.
+func unfit(n *yaml.Node) fault {
+	switch {
+	case n.Kind == yaml.AliasNode && n.Alias != nil && n.Alias.Kind != yaml.ScalarNode:
+		return fault{OnAlias, fmt.Sprintf("the marker is on the alias *%s, which stands for a collection", n.Value), fmt.Sprintf("mark the value inside &%s", n.Value)}
+	case n.Kind == yaml.AliasNode:
+		return fault{OnAlias, fmt.Sprintf("the marker is on the alias *%s", n.Value), fmt.Sprintf("mark the value at its anchor &%s", n.Value)}
+	case isBlock(n):
+		return fault{InBlockScalar, "the marker is on the header of a block scalar", hintOneLine}
+	case n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != "!!str":
+		return fault{Tagged, fmt.Sprintf("the value has the tag %s", n.Tag), "remove the tag"}
+	case strings.Contains(n.Value, "{{"):
+		return fault{Template, "the value is a template", "mark values in plain YAML, as in the chart's values"}
+	}
+	return fault{}
+}
+
+func noValue() fault {
+	return fault{NoValue, "the value is empty", `write "" or the current value before the marker`}
 }
 
 // onKey says why a marker behind a key cannot work.
-func onKey(p spot) string {
+func (s *source) onKey(p spot) fault {
+	start, _ := s.bounds(p.node.Line)
+	o, ok := s.offset(p.node)
 	switch {
+	case ok && strings.HasPrefix(strings.TrimLeft(string(s.data[start:o]), " \t-"), "?"):
+		return fault{OnKey, "the marker is on a complex key", hintOwnLine}
 	case p.value.Kind == yaml.MappingNode, p.value.Kind == yaml.SequenceNode:
-		return "the marker is on a collection; put it at the end of the line of one value"
+		return onCollection()
 	case isMissing(p.value):
-		return `the value is empty; write "" or the current value before the marker`
+		return noValue()
 	}
-	return "the marker is on a key; put it at the end of the value's own line"
+	return fault{OnKey, "the marker is on a key, whose value stands below", hintOwnLine}
 }
 
 // oneOf returns the value that a marker behind a closed flow collection means:
-// the only one of the line, or the only one under a key that fits the part.
+// the only one of the line, or the only one under a key that fits the part. A
+// key stands for the value that is not written.
 func oneOf(on []spot, part Part) (spot, bool) {
-	values := slices.DeleteFunc(slices.Clone(on), func(p spot) bool { return p.value != nil })
+	values := slices.DeleteFunc(slices.Clone(on), func(p spot) bool { return p.value != nil && !isMissing(p.value) })
 	if len(values) != 1 {
-		values = slices.DeleteFunc(values, func(p spot) bool { return !slices.Contains(keysOf(part), p.key) })
+		values = slices.DeleteFunc(values, func(p spot) bool {
+			key := p.key
+			if p.value != nil {
+				key = p.node.Value
+			}
+			return !slices.Contains(keysOf(part), key)
+		})
 	}
 	if len(values) != 1 {
 		return spot{}, false
@@ -220,8 +315,8 @@ func keysOf(part Part) []string {
 		return []string{"tag", "newTag"}
 	case PartName:
 		return []string{"newName", "repository"}
-	case PartDigest:
-		return []string{"digest"}
+	case PartDigest, PartRegistry, PartRepository:
+		return []string{string(part)}
 	}
 	return []string{"image"}
 }

@@ -41,6 +41,9 @@ const (
 	PartRepository Part = "repository" // the path without the host
 )
 
+// parts are what may stand behind the colon of a marker.
+var parts = []Part{PartTag, PartName, PartDigest, PartRegistry, PartRepository}
+
 // Marker is a usable marker: a scalar and the policy whose value it holds.
 type Marker struct {
 	Path   string

@@ -69,7 +69,8 @@ func TestApplyLeavesOutWhatTheReferenceLacks(t *testing.T) {
 	want := Result{
 		Files:   []File{{Path: "x.yaml", Data: []byte("a: x:1 # towpath: web\nb: \"2\" # towpath: web:tag\n")}},
 		Edits:   []Edit{{Path: "x.yaml", Line: 2, Policy: "web", Part: PartTag, Old: "1", New: "2"}},
-		Skipped: []Skipped{{Path: "x.yaml", Line: 1, Policy: "web", Reason: "the reference wanted for web has no repository; name it in the set"}},
+		Skipped: []Skipped{{Path: "x.yaml", Line: 1, Column: 4, Policy: "web", Verdict: LacksPart,
+			Reason: "the reference wanted for web has no repository", Hint: "name it in the set"}},
 	}
 	if d := cmp.Diff(want, r); d != "" {
 		t.Error(d)
@@ -116,10 +117,10 @@ func TestValues(t *testing.T) {
 		{"parts are joined", []Marker{m("web", PartName, "r/web"), m("web", PartTag, "1"), m("web", PartDigest, digestA)}, map[string]image.Ref{"web": ref(t, "r/web:1@"+digestA)}, ""},
 		{"a tag alone leaves the repository to the policy", []Marker{m("web", PartTag, "1")}, map[string]image.Ref{"web": {Tag: "1"}}, ""},
 		{"a reference and an equal tag agree", []Marker{m("web", PartTag, "1"), m("web", PartRef, "r/web:1")}, map[string]image.Ref{"web": ref(t, "r/web:1")}, ""},
-		{"two tags contradict", []Marker{m("web", PartTag, "1"), m("web", PartTag, "2")}, map[string]image.Ref{}, "web: tag 2 here, 1 before (x.yaml:1); give all its markers one value"},
-		{"two repositories contradict", []Marker{m("web", PartRef, "r/web:1"), m("web", PartRef, "q/web:1")}, map[string]image.Ref{}, "web: q/web here, r/web before (x.yaml:1); give all its markers one value"},
-		{"pinned here and not there contradicts", []Marker{m("web", PartRef, "r/web:1@"+digestA), m("web", PartRef, "r/web:1")}, map[string]image.Ref{}, "web: r/web:1 here, r/web:1@" + digestA + " before (x.yaml:1); give all its markers one value"},
-		{"a name alone is no value", []Marker{m("web", PartName, "r/web")}, map[string]image.Ref{}, "web: its markers give neither tag nor digest"},
+		{"two tags contradict", []Marker{m("web", PartTag, "1"), m("web", PartTag, "2")}, map[string]image.Ref{}, "web has tag 2 here and 1 at x.yaml:1"},
+		{"two repositories contradict", []Marker{m("web", PartRef, "r/web:1"), m("web", PartRef, "q/web:1")}, map[string]image.Ref{}, "web has q/web here and r/web at x.yaml:1"},
+		{"pinned here and not there contradicts", []Marker{m("web", PartRef, "r/web:1@"+digestA), m("web", PartRef, "r/web:1")}, map[string]image.Ref{}, "web has r/web:1 here and r/web:1@" + digestA + " at x.yaml:1"},
+		{"a name alone is no value", []Marker{m("web", PartName, "r/web")}, map[string]image.Ref{}, "the markers of web give neither tag nor digest"},
 		{"one bad policy leaves the others", []Marker{m("web", PartTag, "a b"), m("api", PartTag, "1")}, map[string]image.Ref{"api": {Tag: "1"}}, "tag"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -29,6 +29,7 @@ type source struct {
 type spot struct {
 	node  *yaml.Node
 	key   string     // of the mapping the node is a value of; "" in a sequence
+	in    *yaml.Node // the mapping the node is a value of
 	value *yaml.Node // set when node is a key: what it is the key of
 }
 
@@ -77,7 +78,7 @@ func (s *source) walk(n *yaml.Node) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k, v := n.Content[i], n.Content[i+1]
 			s.add(spot{node: k, value: v})
-			s.add(spot{node: v, key: k.Value})
+			s.add(spot{node: v, key: k.Value, in: n})
 		}
 	case yaml.ScalarNode, yaml.AliasNode:
 		s.add(spot{node: n})

@@ -1,0 +1,146 @@
+package patch
+
+import (
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"towpath.dev/towpath/internal/image"
+)
+
+// notOneWord are characters of texts that hold more than one reference, tag or
+// placeholder: what stands around them would be lost.
+const notOneWord = " \t\r\n=,;'\"`|&"
+
+// plainPrefix are the characters that may stand before the last "=".
+const plainPrefix = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:@=-"
+
+// splitPrefix parts a value behind its last "=", as in --image=x:1 of arguments
+// and web=x:1 of Argo CD's kustomize images. The prefix is never changed.
+func splitPrefix(value string) (prefix, rest string) {
+	i := strings.LastIndexByte(value, '=') + 1
+	if strings.Trim(value[:i], plainPrefix) != "" {
+		return "", value
+	}
+	return value[:i], value[i:]
+}
+
+// splitTagged parts TAG@sha256:…, as kustomize's newTag and the tag of Helm
+// values may hold it. A value that is no such pair is a tag without digest.
+func splitTagged(value string) (tag, digest string) {
+	tag, digest, ok := strings.Cut(value, "@")
+	if _, err := image.ParseDigest(digest); !ok || err != nil || !image.ValidTag(tag) {
+		return value, ""
+	}
+	return tag, digest
+}
+
+// splitName parts a repository into host and path as they were written. Docker
+// Hub's short names have the host docker.io.
+func splitName(r image.Repo) (registry, repository string) {
+	host, path, ok := strings.Cut(r.String(), "/")
+	if !ok || r.Path() == r.String() {
+		return dockerHub, r.String()
+	}
+	return host, path
+}
+
+// dockerHub is what a registry is called where a short name leaves it out.
+const dockerHub = "docker.io"
+
+// misfit says why the value of a marker cannot be what its part says, going by
+// the value and the key it stands under. Values that might be anything, such as
+// "" and ${TAG}, fit: a person may write them with a set.
+func misfit(m Marker, key string) fault {
+	_, v := splitPrefix(m.Value)
+	if strings.ContainsAny(v, notOneWord) {
+		return fault{NotAReference, "the value is a text, and not one reference alone", "give the reference a value of its own"}
+	}
+	part := holds(v)
+	wrong := func(what, marker string) fault {
+		return fault{WrongPart, fmt.Sprintf("the marker is for %s, but the value holds %s", called(m.Part), what), "write # towpath: " + m.Policy + marker}
+	}
+	switch {
+	case m.Part == PartTag && part == PartDigest:
+		return fault{WrongPart, "the marker is for a tag, but the value holds a digest", "write it at the key digest, with # towpath: " + m.Policy + ":digest"}
+	case m.Part == PartTag && part == PartRef, m.Part == PartDigest && part == PartRef:
+		return wrong("a whole reference", "")
+	case (m.Part == PartName || m.Part == PartRepository || m.Part == PartRegistry) && part == PartRef:
+		return fault{WrongPart, fmt.Sprintf("the marker is for %s, but the value holds a tag or digest too, which would be lost", called(m.Part)),
+			"write the tag at its own key (newTag, tag), or mark the whole with # towpath: " + m.Policy}
+	case m.Part == PartRegistry && strings.Contains(v, "/"):
+		return fault{WrongPart, "the marker is for a registry, but the value holds a path too", "write the host alone, and the path at repository"}
+	case m.Part == PartRepository && hasHost(v):
+		return wrong("the registry too", ":name")
+	case m.Part == PartRef && part == PartDigest:
+		return wrong("a digest alone", ":digest")
+	case m.Part == PartRef && part != PartRef && (key == "tag" || key == "newTag"):
+		return wrong("a tag alone", ":tag")
+	case m.Part == PartRef && part != PartRef && key == "newName":
+		return wrong("a name alone", ":name")
+	case m.Part == PartRef && part != PartRef && key == "digest":
+		return wrong("a digest alone", ":digest")
+	}
+	return fault{}
+}
+
+// holds is the part of a reference that a value can only be; "" when it may be
+// several, or is none.
+func holds(v string) Part {
+	if _, err := image.ParseDigest(v); err == nil {
+		return PartDigest
+	}
+	if strings.HasPrefix(v, "sha256:") {
+		return PartDigest
+	}
+	if _, err := image.ParseRef(v); err == nil {
+		return PartRef
+	}
+	return ""
+}
+
+func hasHost(v string) bool {
+	r, err := image.ParseRepo(v)
+	return err == nil && strings.Contains(v, "/") && r.Path() != v
+}
+
+// called is how a part is called in a sentence.
+func called(p Part) string {
+	switch p {
+	case PartTag:
+		return "a tag"
+	case PartName:
+		return "a name"
+	case PartDigest:
+		return "a digest"
+	case PartRegistry:
+		return "a registry"
+	case PartRepository:
+		return "a repository without its registry"
+	}
+	return "a whole reference"
+}
+
+// besideDigest is the verdict on a marker at newTag of a kustomize image, in a
+// kustomization or a resource that has the same list (Flux's Kustomization),
+// whose digest is written too: the digest decides what runs. The mapping is
+// known by its keys, as kustomizations often name no kind.
+func besideDigest(entry *yaml.Node) fault {
+	if entry == nil || entry.Kind != yaml.MappingNode {
+		return fault{}
+	}
+	named, digest := false, false
+	for i := 0; i+1 < len(entry.Content); i += 2 {
+		switch k, v := entry.Content[i], entry.Content[i+1]; k.Value {
+		case "name":
+			named = true
+		case "digest":
+			digest = v.Kind == yaml.AliasNode || v.Value != "" && v.ShortTag() != "!!null"
+		}
+	}
+	if !named || !digest {
+		return fault{}
+	}
+	return fault{TagAndDigest, "the entry has a digest too, which decides what runs whatever newTag says", "keep one of them; to have both write newTag: TAG@sha256:…"}
+}
