@@ -10,10 +10,11 @@ import (
 )
 
 // FS returns the read-only tree as an fs.FS that is also an fs.StatFS,
-// fs.ReadDirFS and fs.ReadFileFS. Times are zero: Git stores none. Symbolic
-// links and submodules are listed, with fs.ModeSymlink and fs.ModeIrregular;
-// opening them, or anything through them, is an error, and so is a file larger
-// than MaxFileSize.
+// fs.ReadDirFS, fs.ReadFileFS and fs.ReadLinkFS. Times are zero: Git stores
+// none. Symbolic links and submodules are listed, with fs.ModeSymlink and
+// fs.ModeIrregular; opening them, or anything through them, is an error, and so
+// is a file larger than MaxFileSize. Where a link leads can be read, of at most
+// maxLink bytes.
 func (s Snapshot) FS() fs.FS { return treeFS{s} }
 
 type treeFS struct{ snap Snapshot }
@@ -22,7 +23,12 @@ var (
 	_ fs.StatFS     = treeFS{}
 	_ fs.ReadDirFS  = treeFS{}
 	_ fs.ReadFileFS = treeFS{}
+	_ fs.ReadLinkFS = treeFS{}
 )
+
+// maxLink is the length in bytes of the longest target of a link that is read,
+// which is Linux's limit for a path.
+const maxLink = 4096
 
 func (f treeFS) entry(op, name string) (entry, error) {
 	if !fs.ValidPath(name) {
@@ -49,7 +55,7 @@ func (f treeFS) Open(name string) (fs.File, error) {
 		}
 		return &openDir{info: info, list: list}, nil
 	case e.isFile():
-		data, err := f.snap.blob(e)
+		data, err := f.snap.blob(e, f.snap.repo.c.MaxFileSize)
 		if err != nil {
 			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 		}
@@ -73,6 +79,32 @@ func (f treeFS) Stat(name string) (fs.FileInfo, error) {
 	return i, nil
 }
 
+// Lstat is Stat, but of a link or submodule itself.
+func (f treeFS) Lstat(name string) (fs.FileInfo, error) {
+	e, err := f.entry("lstat", name)
+	if err != nil {
+		return nil, err
+	}
+	return info{f.snap, e}, nil
+}
+
+// ReadLink returns where a symbolic link leads, as it is written.
+func (f treeFS) ReadLink(name string) (string, error) {
+	e, err := f.entry("readlink", name)
+	switch {
+	case err != nil:
+		return "", err
+	case !e.isLink():
+		err = errors.New("is no symbolic link")
+	default:
+		var data []byte
+		if data, err = f.snap.blob(e, maxLink); err == nil {
+			return string(data), nil
+		}
+	}
+	return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+}
+
 func (f treeFS) ReadFile(name string) ([]byte, error) {
 	e, err := f.entry("read", name)
 	switch {
@@ -84,7 +116,7 @@ func (f treeFS) ReadFile(name string) ([]byte, error) {
 		err = errSpecial(e)
 	default:
 		var data []byte
-		if data, err = f.snap.blob(e); err == nil {
+		if data, err = f.snap.blob(e, f.snap.repo.c.MaxFileSize); err == nil {
 			return data, nil
 		}
 	}
@@ -161,7 +193,7 @@ func (i info) Mode() fs.FileMode {
 		return fs.ModeDir | 0o555
 	case i.entry.isFile():
 		return 0o444 | fs.FileMode(i.entry.mode)&0o111
-	case i.entry.mode&0o170000 == 0o120000:
+	case i.entry.isLink():
 		return fs.ModeSymlink | 0o444
 	}
 	return fs.ModeIrregular

@@ -86,13 +86,13 @@ func (s Snapshot) tree(h plumbing.Hash) (*tree, error) {
 	return t, nil
 }
 
-// blob reads a file of at most MaxFileSize.
-func (s Snapshot) blob(e entry) ([]byte, error) {
+// blob reads a file, or the target of a link, of at most limit bytes.
+func (s Snapshot) blob(e entry, limit int64) ([]byte, error) {
 	st, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	data, err := st.read(plumbing.BlobObject, e.hash, s.repo.c.MaxFileSize)
+	data, err := st.read(plumbing.BlobObject, e.hash, limit)
 	var large errTooLarge
 	if errors.As(err, &large) {
 		return nil, err
@@ -151,7 +151,7 @@ func (s Snapshot) Files(dir string, keep func(path string) bool) (map[string][]b
 		if !e.isFile() || keep != nil && !keep(name) {
 			return nil
 		}
-		data, err := s.blob(e)
+		data, err := s.blob(e, s.repo.c.MaxFileSize)
 		if err != nil {
 			return &fs.PathError{Op: "read", Path: name, Err: err}
 		}

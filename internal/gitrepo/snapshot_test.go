@@ -58,6 +58,23 @@ func TestLinksAndSubmodulesAreListedButNotOpened(t *testing.T) {
 			}
 		}
 	}
+	if target, err := fs.ReadLink(fsys, "dev/now.link"); err != nil || target != "web/app.yaml" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+	for name, want := range map[string]fs.FileMode{"dev/now.link": fs.ModeSymlink, "vendor.module": fs.ModeIrregular, "dev/web": fs.ModeDir, "dev/web-x": 0} {
+		if info, err := fs.Lstat(fsys, name); err != nil || info.Mode().Type() != want {
+			t.Errorf("%s itself: %v, %v", name, info, err)
+		}
+		if want == fs.ModeSymlink {
+			continue
+		}
+		if _, err := fs.ReadLink(fsys, name); err == nil || !strings.Contains(err.Error(), "is no symbolic link") {
+			t.Errorf("%s leads somewhere: %v", name, err)
+		}
+	}
+	if _, err := fs.Lstat(fsys, "absent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent itself: %v", err)
+	}
 	for _, name := range []string{"absent", "dev/absent", "dev/web-x/below", "../x", "/dev", ""} {
 		if _, err := fsys.Open(name); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("%q: %v", name, err)

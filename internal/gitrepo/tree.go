@@ -24,6 +24,8 @@ type entry struct {
 func (e entry) isDir() bool  { return e.mode&0o170000 == 0o040000 }
 func (e entry) isFile() bool { return e.mode&0o170000 == 0o100000 }
 
+func (e entry) isLink() bool { return e.mode&0o170000 == 0o120000 }
+
 // kind names what the entry is in error messages.
 func (e entry) kind() string {
 	switch {
@@ -31,7 +33,7 @@ func (e entry) kind() string {
 		return "a directory"
 	case e.isFile():
 		return "a file"
-	case e.mode&0o170000 == 0o120000:
+	case e.isLink():
 		return "a symbolic link"
 	}
 	return "a submodule"

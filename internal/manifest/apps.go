@@ -22,6 +22,13 @@ type AppDir struct {
 	// too, unless the app is the files that lie beside other apps' folders. The
 	// bases of a kustomization lie elsewhere and are not among them.
 	Files []string
+	// Odd are the paths among them, sorted, that are named like manifests or like
+	// folders and are neither: links, submodules, devices. None is followed, and an
+	// app of plain YAML that has one is not rendered.
+	Odd []string
+	// Unread is why Files is not all there is: too deep, too many, a folder that
+	// cannot be listed. "" when it is.
+	Unread string
 }
 
 // place is an app before it is rendered.
@@ -72,7 +79,7 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 	}
 	if k := kustomization(entries); k != "" {
 		p := place{AppDir: AppDir{Name: RootApp, Dir: dir}, kustomized: k}
-		p.Files, _ = t.walk(dir, true, 0) // what cannot be walked is the app's Problem when rendered
+		t.gather(&p.AppDir, true)
 		return []place{p}, nil
 	}
 	var places []place
@@ -90,7 +97,7 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 	}
 	if files {
 		p := place{AppDir: AppDir{Name: RootApp, Dir: dir}, flat: true}
-		p.Files, _ = t.walk(dir, false, 0)
+		t.gather(&p.AppDir, false)
 		if slices.ContainsFunc(places, func(q place) bool { return q.Name == p.Name }) {
 			return nil, fmt.Errorf("environment directory %s: the files in it and the folder %s would both be app %s; move the files into a folder of their own", dir, path.Join(dir, p.Name), p.Name)
 		}
@@ -105,12 +112,27 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 func (t *tree) app(dir string, e fs.DirEntry) (place, bool) {
 	p := place{AppDir: AppDir{Name: e.Name(), Dir: path.Join(dir, e.Name())}}
 	entries, err := t.list(p.Dir)
-	if err != nil {
+	switch {
+	case !e.IsDir(), err == nil && isSubmodule(entries):
+		p.Odd = []string{p.Dir}
+		return p, true
+	case err != nil:
+		p.Unread = err.Error()
 		return p, true
 	}
 	p.kustomized = kustomization(entries)
-	p.Files, err = t.walk(p.Dir, true, 0)
-	return p, err != nil || len(p.Files) > 0
+	t.gather(&p.AppDir, true)
+	return p, p.Unread != "" || len(p.Files)+len(p.Odd) > 0
+}
+
+// gather fills in what the app's folder holds. What it finds wrong is a Problem
+// of the app once it is rendered.
+func (t *tree) gather(a *AppDir, deep bool) {
+	h, err := t.walk(a.Dir, deep, 0)
+	if err != nil {
+		a.Unread = err.Error()
+	}
+	a.Files, a.Odd = h.files, h.odd
 }
 
 // kustomization returns the name of a folder's kustomization file, or "".

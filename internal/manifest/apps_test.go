@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -18,15 +19,15 @@ func TestApps(t *testing.T) {
 		want  []AppDir
 	}{
 		{"each folder is an app", []string{"env/web/a.yaml", "env/web/sub/b.yml", "env/api/kustomization.yaml", "env/api/patch.yaml"},
-			[]AppDir{{"api", "env/api", []string{"env/api/kustomization.yaml", "env/api/patch.yaml"}}, {"web", "env/web", []string{"env/web/a.yaml", "env/web/sub/b.yml"}}}},
+			[]AppDir{{Name: "api", Dir: "env/api", Files: []string{"env/api/kustomization.yaml", "env/api/patch.yaml"}}, {Name: "web", Dir: "env/web", Files: []string{"env/web/a.yaml", "env/web/sub/b.yml"}}}},
 		{"files in the environment are one app", []string{"env/b.yaml", "env/a.yaml"},
-			[]AppDir{{"root", "env", []string{"env/a.yaml", "env/b.yaml"}}}},
+			[]AppDir{{Name: "root", Dir: "env", Files: []string{"env/a.yaml", "env/b.yaml"}}}},
 		{"files beside folders", []string{"env/a.yaml", "env/web/b.yaml"},
-			[]AppDir{{"root", "env", []string{"env/a.yaml"}}, {"web", "env/web", []string{"env/web/b.yaml"}}}},
+			[]AppDir{{Name: "root", Dir: "env", Files: []string{"env/a.yaml"}}, {Name: "web", Dir: "env/web", Files: []string{"env/web/b.yaml"}}}},
 		{"a kustomization is the only app", []string{"env/Kustomization", "env/web/b.yaml"},
-			[]AppDir{{"root", "env", []string{"env/Kustomization", "env/web/b.yaml"}}}},
+			[]AppDir{{Name: "root", Dir: "env", Files: []string{"env/Kustomization", "env/web/b.yaml"}}}},
 		{"folders without YAML and hidden ones are none", []string{"env/docs/README.md", "env/.github/x.yaml", "env/.x.yaml", "env/web/b.yaml"},
-			[]AppDir{{"web", "env/web", []string{"env/web/b.yaml"}}}},
+			[]AppDir{{Name: "web", Dir: "env/web", Files: []string{"env/web/b.yaml"}}}},
 		{"an empty environment has none", []string{"env/README.md"}, []AppDir{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -42,6 +43,56 @@ func TestApps(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// One link must not hide the markers of all the files beside it.
+func TestAppsNamesWhatIsNeitherFileNorFolder(t *testing.T) {
+	fsys := fstest.MapFS{
+		"env/web/a.yaml":       {Data: []byte("x")},
+		"env/web/link.yaml":    {Data: []byte("../x.yaml"), Mode: fs.ModeSymlink | 0o777},
+		"env/web/more/b.yaml":  {Data: []byte("x")},
+		"env/web/more/folder":  {Data: []byte("/etc"), Mode: fs.ModeSymlink | 0o777},
+		"env/web/more/note.md": {Data: []byte("../x.md"), Mode: fs.ModeSymlink | 0o777},
+		"env/web/mod/.git":     {Data: []byte("gitdir: ../../.git/modules/mod")},
+		"env/web/mod/c.yaml":   {Data: []byte("x")},
+		"env/api/kust.yaml":    {Mode: fs.ModeNamedPipe | 0o666},
+		"env/bound":            {Mode: fs.ModeIrregular},
+		"env/checkedout/.git":  {Data: []byte("gitdir: x")},
+		"env/checkedout/x.yml": {Data: []byte("x")},
+	}
+	got, err := Apps(fsys, "env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []AppDir{
+		{Name: "api", Dir: "env/api", Odd: []string{"env/api/kust.yaml"}},
+		{Name: "bound", Dir: "env/bound", Odd: []string{"env/bound"}},
+		{Name: "checkedout", Dir: "env/checkedout", Odd: []string{"env/checkedout"}},
+		{Name: "web", Dir: "env/web", Files: []string{"env/web/a.yaml", "env/web/more/b.yaml"}, Odd: []string{"env/web/link.yaml", "env/web/mod", "env/web/more/folder"}},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	apps, err := NewRenderer(Limits{}).Render(fsys, "env")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range apps {
+		if !errors.Is(a.Problem, ErrNotRegular) && i != 2 { // a checkout's submodule is a folder like others to who renders
+			t.Errorf("%s is rendered: %v", a.Name, a.Problem)
+		}
+	}
+}
+
+func TestAppsSaysWhyItHasNotReadAll(t *testing.T) {
+	deep := "env/web"
+	for range DefaultDepth + 2 {
+		deep += "/d"
+	}
+	got, err := Apps(fstest.MapFS{"env/web/a.yaml": {Data: []byte("x")}, deep + "/b.yaml": {Data: []byte("x")}}, "env")
+	if err != nil || len(got) != 1 || len(got[0].Files) != 1 || !strings.Contains(got[0].Unread, "nested deeper than 32") {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

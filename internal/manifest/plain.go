@@ -15,12 +15,15 @@ import (
 
 // plain renders an app of YAML files: by path, then by document.
 func (t *tree) plain(d place) ([]Object, error) {
-	files, err := t.walk(d.Dir, !d.flat, 0)
+	held, err := t.walk(d.Dir, !d.flat, 0)
 	if err != nil {
 		return nil, err
 	}
+	if len(held.odd) > 0 {
+		return nil, notRegular(held.odd[0])
+	}
 	var all []Object
-	for _, name := range files {
+	for _, name := range held.files {
 		data, err := t.read(name)
 		if err != nil {
 			return nil, err

@@ -88,9 +88,20 @@ func (t *tree) find(name string) (kind, error) {
 	return t.kinds[name], nil
 }
 
-func notRegular(name string) error {
-	return fmt.Errorf("%s is a link or no regular file, and is not followed; put a copy there, or name its target in a kustomization.yaml", name)
+// ErrNotRegular is in the Problem of an app that has, or names, a link, a
+// submodule or a device where a file or a folder is wanted.
+var ErrNotRegular = errors.New("not followed")
+
+// notRegular words ErrNotRegular for one path.
+func notRegular(name string) error { return irregular(name) }
+
+type irregular string
+
+func (i irregular) Error() string {
+	return fmt.Sprintf("%s is a link or no regular file, and is not followed; put a copy there, or name its target in a kustomization.yaml", string(i))
 }
+
+func (irregular) Is(target error) bool { return target == ErrNotRegular }
 
 // cause takes the path out of an error whose text names it already.
 func cause(err error) error {
@@ -146,15 +157,24 @@ func (t *tree) list(name string) ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// walk returns the YAML files at and, when deep, below dir, sorted by path.
-// Names that start with a dot are left out.
-func (t *tree) walk(dir string, deep bool, depth int) (files []string, err error) {
+// holding is what a folder holds, sorted by path.
+type holding struct {
+	files []string // YAML files
+	odd   []string // what is named like one, or like a folder, and is neither
+}
+
+// walk returns what lies in and, when deep, below dir. Names that start with a
+// dot are left out. With an error it returns what was found before.
+func (t *tree) walk(dir string, deep bool, depth int) (h holding, err error) {
 	if depth > t.limits.Depth {
-		return nil, fmt.Errorf("%s: folders are nested deeper than %d", dir, t.limits.Depth)
+		return h, fmt.Errorf("%s: folders are nested deeper than %d", dir, t.limits.Depth)
 	}
 	entries, err := t.list(dir)
 	if err != nil {
-		return nil, err
+		return h, err
+	}
+	if depth > 0 && isSubmodule(entries) {
+		return holding{odd: []string{dir}}, nil
 	}
 	for _, e := range entries {
 		name := path.Join(dir, e.Name())
@@ -165,23 +185,30 @@ func (t *tree) walk(dir string, deep bool, depth int) (files []string, err error
 				continue
 			}
 			below, err := t.walk(name, deep, depth+1)
+			h.files, h.odd = append(h.files, below.files...), append(h.odd, below.odd...)
 			if err != nil {
-				return nil, err
+				return h, err
 			}
-			files = append(files, below...)
 		case e.Type().IsRegular():
 			if isYAML(e.Name()) {
-				files = append(files, name)
+				h.files = append(h.files, name)
 			}
 		case mayMatter(e.Name()) && (deep || isYAML(e.Name())):
-			return nil, notRegular(name)
+			h.odd = append(h.odd, name)
 		}
-		if len(files) > t.limits.Files {
-			return nil, fmt.Errorf("%s: more than %d files; split the app", dir, t.limits.Files)
+		if len(h.files) > t.limits.Files {
+			return h, fmt.Errorf("%s: more than %d files; split the app", dir, t.limits.Files)
 		}
 	}
-	slices.Sort(files)
-	return files, nil
+	slices.Sort(h.files)
+	slices.Sort(h.odd)
+	return h, nil
+}
+
+// isSubmodule reports whether a folder of a checkout is another repository's:
+// Git puts a file called .git into it. In a commit it is no folder at all.
+func isSubmodule(entries []fs.DirEntry) bool {
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".git" && e.Type().IsRegular() })
 }
 
 func isHidden(name string) bool { return strings.HasPrefix(name, ".") }
