@@ -67,8 +67,8 @@ func TestApplyLeavesOutWhatTheReferenceLacks(t *testing.T) {
 	files := []File{{Path: "x.yaml", Data: []byte("a: x:1 # towpath: web\nb: 1 # towpath: web:tag\n")}}
 	r := Apply(files, []Set{{Policy: "web", Ref: image.Ref{Tag: "2"}}})
 	want := Result{
-		Files:   []File{{Path: "x.yaml", Data: []byte("a: x:1 # towpath: web\nb: \"2\" # towpath: web:tag\n")}},
-		Edits:   []Edit{{Path: "x.yaml", Line: 2, Policy: "web", Part: PartTag, Old: "1", New: "2"}},
+		Files: []File{{Path: "x.yaml", Data: []byte("a: x:1 # towpath: web\nb: \"2\" # towpath: web:tag\n")}},
+		Edits: []Edit{{Path: "x.yaml", Line: 2, Policy: "web", Part: PartTag, Old: "1", New: "2"}},
 		Skipped: []Skipped{{Path: "x.yaml", Line: 1, Column: 4, Policy: "web", Verdict: LacksPart,
 			Reason: "the reference wanted for web has no repository", Hint: "name it in the set"}},
 	}
