@@ -142,11 +142,16 @@ func (a *annotation) insertion(n Note) (insertion, fault) {
 	if part != PartRef {
 		text += ":" + string(part)
 	}
-	at, text, why := s.room(n.Line, end, on, text)
+	_, last := s.bounds(n.Line)
+	hash := s.comment(end, last, on)
+	if hash < 0 {
+		hash = last
+	}
+	at, text, why := room(s.data[:last], hash, text)
 	if why.is() {
 		return insertion{}, why
 	}
-	if t, _, _ := s.pick(target{marker: m}, on, at); t.node != p.node {
+	if t, _, _ := s.pick(target{marker: m}, on, hash); t.node != p.node {
 		return insertion{}, fault{OnCollection, "a marker at the end of this line would not stand for this value", "write the collection over several lines, one value on each"}
 	}
 	return insertion{note: n, marker: m, at: at, text: text}, fault{}
@@ -166,18 +171,17 @@ func (s *source) unmarkable(p spot, m Marker) fault {
 	return fault{}
 }
 
-// room returns where in a line a marker goes, and its text with what parts it
-// from what stands there.
-func (s *source) room(line, end int, on []spot, marker string) (int, string, fault) {
-	_, last := s.bounds(line)
-	hash := s.comment(end, last, on)
-	if hash < 0 {
-		if isBlank(s.data[last-1]) {
-			return last, "# " + marker, fault{}
+// room returns where a marker goes on the last line of data, whose comment
+// begins at hash or would begin there, and its text with what parts it from
+// what stands there.
+func room(data []byte, hash int, marker string) (int, string, fault) {
+	if hash == len(data) {
+		if isBlank(data[hash-1]) {
+			return hash, "# " + marker, fault{}
 		}
-		return last, " # " + marker, fault{}
+		return hash, " # " + marker, fault{}
 	}
-	comment := string(s.data[hash:last])
+	comment := string(data[hash:])
 	if strings.Contains(comment, ownToken) || strings.Contains(comment, fluxToken) {
 		return 0, "", fault{TwoOnOneLine, "a marker is there already", "a value has one policy"}
 	}
@@ -188,8 +192,8 @@ func (s *source) room(line, end int, on []spot, marker string) (int, string, fau
 		}
 	}
 	text := strings.TrimLeft(comment, "# \t")
-	at := last - len(text)
-	if at == hash+1 || s.data[at-1] == '#' {
+	at := len(data) - len(text)
+	if at == hash+1 || data[at-1] == '#' {
 		marker = " " + marker
 	}
 	if text != "" {
