@@ -11,8 +11,9 @@ import (
 
 var (
 	// plainText is what may stand without quotes anywhere, flow collections
-	// included. References, tags and digests hold nothing else.
-	plainText = regexp.MustCompile(`^[A-Za-z0-9_./][A-Za-z0-9_./:@-]*$`)
+	// included. References, tags and digests hold nothing else, nor do they behind
+	// a prefix such as web= or --image=.
+	plainText = regexp.MustCompile(`^(-{0,2}[A-Za-z0-9_./]([A-Za-z0-9_./:@=-]*[A-Za-z0-9_./@=-])?=)?[A-Za-z0-9_./][A-Za-z0-9_./:@-]*$`)
 	// timestamp and sexagesimal are types of YAML 1.1 that its readers still know.
 	timestamp   = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}`)
 	sexagesimal = regexp.MustCompile(`^\d[\d_]*(:[\d_]+)+(\.[\d_]*)?$`)

@@ -308,15 +308,16 @@ func oneOf(on []spot, part Part) (spot, bool) {
 	return values[0], true
 }
 
-// keysOf lists the keys that Kubernetes, kustomize and Helm values use.
+// keysOf lists the keys that Kubernetes, kustomize and Helm values use, and the
+// value of an environment variable or a parameter, which may be any part.
 func keysOf(part Part) []string {
 	switch part {
 	case PartTag:
-		return []string{"tag", "newTag"}
+		return []string{"tag", "newTag", "value"}
 	case PartName:
-		return []string{"newName", "repository"}
+		return []string{"newName", "repository", "value"}
 	case PartDigest, PartRegistry, PartRepository:
-		return []string{string(part)}
+		return []string{string(part), "value"}
 	}
-	return []string{"image"}
+	return []string{"image", "value"}
 }

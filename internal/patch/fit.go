@@ -2,6 +2,7 @@ package patch
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -57,6 +58,9 @@ func misfit(m Marker, key string) fault {
 	if strings.ContainsAny(v, notOneWord) {
 		return fault{NotAReference, "the value is a text, and not one reference alone", "give the reference a value of its own"}
 	}
+	if suits(m.Part, v) {
+		return fault{}
+	}
 	part := holds(v)
 	wrong := func(what, marker string) fault {
 		return fault{WrongPart, fmt.Sprintf("the marker is for %s, but the value holds %s", called(m.Part), what), "write # towpath: " + m.Policy + marker}
@@ -83,6 +87,22 @@ func misfit(m Marker, key string) fault {
 		return wrong("a digest alone", ":digest")
 	}
 	return fault{}
+}
+
+// hostPort is a registry that could be read as a name with a tag.
+var hostPort = regexp.MustCompile(`^[A-Za-z0-9.-]+:[0-9]{1,5}$`)
+
+// suits reports whether a value surely is what its part says, though it also
+// reads as a whole reference: TAG@sha256:… as a tag, host:5000 as a registry.
+func suits(part Part, v string) bool {
+	switch part {
+	case PartTag:
+		_, digest := splitTagged(v)
+		return digest != ""
+	case PartRegistry:
+		return hostPort.MatchString(v)
+	}
+	return false
 }
 
 // holds is the part of a reference that a value can only be; "" when it may be
