@@ -61,11 +61,11 @@ func Annotate(f File, notes []Note) (File, []Skipped) {
 
 // readTrees reads every document of a file, marked or not.
 func readTrees(f File) (*source, []*yaml.Node, *Skipped) {
-	s, refusal := read(f)
+	s, refusal := readWhole(f)
 	if refusal != nil {
 		return nil, nil, refusal
 	}
-	return s, s.docs, nil
+	return s, s.trees, nil
 }
 
 // annotation is the work on one file.

@@ -16,6 +16,11 @@ import (
 // or not at all. Only markers of the sets given are reported, and files that
 // may hold one but cannot be read. Applying the result again changes nothing.
 func Apply(files []File, sets []Set) Result {
+	return apply(files, sets, &reader{})
+}
+
+// apply is Apply with a reader, so that a test can compare ways of reading.
+func apply(files []File, sets []Set, rd *reader) Result {
 	want := map[string][]image.Ref{} // policy → the different references wanted
 	for _, s := range sets {
 		if !slices.Contains(want[s.Policy], s.Ref) {
@@ -25,7 +30,7 @@ func Apply(files []File, sets []Set) Result {
 	var r Result
 	for _, f := range files {
 		if MayHold(f.Data) && concerns(f.Data, want) {
-			r.file(f, want)
+			r.file(f, want, rd)
 		}
 	}
 	return r
@@ -45,8 +50,8 @@ type splice struct {
 	value string // without
 }
 
-func (r *Result) file(f File, want map[string][]image.Ref) {
-	s, refusal := read(f)
+func (r *Result) file(f File, want map[string][]image.Ref, rd *reader) {
+	s, refusal := rd.read(f)
 	if refusal != nil {
 		r.Skipped = append(r.Skipped, *refusal)
 		return
@@ -54,7 +59,7 @@ func (r *Result) file(f File, want map[string][]image.Ref) {
 	found, broken := s.targets(f.Path)
 	broken = slices.DeleteFunc(broken, func(k Skipped) bool { return k.Policy != "" && len(want[k.Policy]) == 0 })
 	p := plan(found, broken, want)
-	edits, err := r.change(f, s, p.splices)
+	edits, err := r.change(f, proof{source: s, found: found}, p.splices)
 	if err != nil {
 		for _, c := range p.splices {
 			p.refused = append(p.refused, wouldChangeMore(err).at(c.marker))
@@ -68,70 +73,32 @@ func (r *Result) file(f File, want map[string][]image.Ref) {
 }
 
 // change splices, proves the result and takes it over.
-func (r *Result) change(f File, s *source, splices []splice) ([]Edit, error) {
+func (r *Result) change(f File, p proof, splices []splice) ([]Edit, error) {
 	if len(splices) == 0 {
 		return nil, nil
 	}
 	var out bytes.Buffer
 	out.Grow(len(f.Data) + 64*len(splices))
-	values := map[*yaml.Node]string{}
+	p.values = map[*yaml.Node]string{}
 	var edits []Edit
 	at := 0
-	for _, p := range splices {
-		if p.start < at {
+	for _, c := range splices {
+		if c.start < at {
 			return nil, fmt.Errorf("two markers stand for one value")
 		}
-		out.Write(f.Data[at:p.start])
-		out.WriteString(p.text)
-		at = p.end
-		values[p.node] = p.value
-		edits = append(edits, Edit{Path: f.Path, Line: p.marker.Line, Policy: p.marker.Policy, Part: p.marker.Part, Old: p.marker.Value, New: p.value})
+		out.Write(f.Data[at:c.start])
+		out.WriteString(c.text)
+		at = c.end
+		p.values[c.node] = c.value
+		edits = append(edits, Edit{Path: f.Path, Line: c.marker.Line, Policy: c.marker.Policy, Part: c.marker.Part, Old: c.marker.Value, New: c.value})
 	}
 	out.Write(f.Data[at:])
 	if out.Len() > MaxFileSize {
 		return nil, fmt.Errorf("it would become larger than %d MiB", MaxFileSize>>20)
 	}
-	if err := prove(s.docs, out.Bytes(), values); err != nil {
+	if err := p.holds(out.Bytes()); err != nil {
 		return nil, err
 	}
 	r.Files = append(r.Files, File{Path: f.Path, Data: out.Bytes()})
 	return edits, nil
-}
-
-// prove parses the new bytes and compares the trees: apart from the marked
-// scalars, everything must be as before, comments, styles and lines included.
-func prove(before []*yaml.Node, data []byte, values map[*yaml.Node]string) error {
-	after, err := parse(data)
-	if err != nil {
-		return fmt.Errorf("with the new value it is no longer YAML: %w", err)
-	}
-	if len(before) != len(after) {
-		return fmt.Errorf("the new value would change the number of documents")
-	}
-	for i := range before {
-		if line := differ(before[i], after[i], values); line > 0 {
-			return fmt.Errorf("the new value would change something else in line %d", line)
-		}
-	}
-	return nil
-}
-
-// differ returns the line of the first difference that was not asked for, or 0.
-func differ(a, b *yaml.Node, values map[*yaml.Node]string) int {
-	same := a.Kind == b.Kind && a.Line == b.Line && a.Anchor == b.Anchor && len(a.Content) == len(b.Content) &&
-		a.HeadComment == b.HeadComment && a.LineComment == b.LineComment && a.FootComment == b.FootComment
-	if v, edited := values[a]; edited {
-		same = same && b.Value == v && b.ShortTag() == "!!str"
-	} else {
-		same = same && a.Value == b.Value && a.Style == b.Style && a.Tag == b.Tag
-	}
-	if !same {
-		return max(a.Line, 1)
-	}
-	for i := range a.Content {
-		if line := differ(a.Content[i], b.Content[i], values); line > 0 {
-			return line
-		}
-	}
-	return 0
 }

@@ -20,7 +20,8 @@ type target struct {
 
 // scan finds the markers of a file that passed the screen.
 func scan(f File) ([]target, []Skipped) {
-	s, refusal := read(f)
+	var r reader
+	s, refusal := r.read(f)
 	if refusal != nil {
 		return nil, []Skipped{*refusal}
 	}
@@ -106,10 +107,10 @@ func (s *source) spotsOn(line int) ([]spot, around) {
 		last++
 	}
 	var a around
-	if first > 0 {
+	if first > 0 && s.together(s.spots[first-1].node.Line, line) {
 		a.before = s.spots[first-1].node
 	}
-	if last < len(s.spots) {
+	if last < len(s.spots) && s.together(line, s.spots[last].node.Line) {
 		a.after = &s.spots[last]
 	}
 	return s.spots[first:last], a
@@ -235,7 +236,7 @@ func (s *source) pick(t target, on []spot, hash int) (target, fault, bool) {
 		return t, fault{NotBeside, "the marker is not at the end of its value", hintOwnLine}, true
 	}
 	t.node, t.start, t.end = p.node, start, end
-	t.marker.Column, t.marker.Value = p.node.Column, p.node.Value
+	t.marker.Column, t.marker.Value = p.node.Column, strings.Clone(p.node.Value) // not holding on to the file
 	why := misfit(t.marker, p.key)
 	if !why.is() && p.key == "newTag" {
 		why = besideDigest(p.in)

@@ -16,12 +16,13 @@ import (
 // byteOrderMark is what some editors put before UTF-8. It has no column.
 const byteOrderMark = "\ufeff"
 
-// source is a parsed file: its bytes, its lines as YAML counts them, and the
-// scalars and aliases in the order of the text.
+// source is a file that was read: its bytes, its lines as YAML counts them, its
+// documents, and the scalars and aliases in the order of the text.
 type source struct {
 	data  []byte
 	lines []int // offset of each line's first byte
-	docs  []*yaml.Node
+	docs  []document
+	trees []*yaml.Node // of all documents, when the parser read the file in one piece
 	spots []spot
 }
 
@@ -64,12 +65,16 @@ func errorLine(err error) (int, string) {
 	return 0, text
 }
 
-func newSource(data []byte, docs []*yaml.Node) *source {
-	s := &source{data: data, docs: docs, lines: lineStarts(data)}
-	for _, d := range docs {
-		s.walk(d)
+// collect gathers the spots of the trees.
+func (s *source) collect() {
+	for _, t := range s.trees {
+		s.walk(t)
 	}
-	return s
+	for _, d := range s.docs {
+		for _, t := range d.trees {
+			s.walk(t)
+		}
+	}
 }
 
 func (s *source) walk(n *yaml.Node) {
@@ -110,17 +115,20 @@ func isMissing(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Value == "" && n.Anchor == "" && !isQuoted(n) && !isBlock(n)
 }
 
-// lineStarts splits as YAML 1.1 does, whose parser gave the line numbers.
-func lineStarts(data []byte) []int {
-	starts := []int{0}
+// lineStarts splits as YAML 1.1 does, whose parser gave the line numbers. It
+// adds to starts.
+func lineStarts(data []byte, starts []int) []int {
+	starts = append(slices.Grow(starts, bytes.Count(data, []byte{'\n'})+1), 0)
 	for i := 0; i < len(data); {
-		n := lineBreak(data[i:])
-		if n == 0 {
-			i++
-			continue
+		switch data[i] {
+		case '\n', '\r', 0xC2, 0xE2:
+			if n := lineBreak(data[i:]); n > 0 {
+				i += n
+				starts = append(starts, i)
+				continue
+			}
 		}
-		i += n
-		starts = append(starts, i)
+		i++
 	}
 	return starts
 }
