@@ -6,186 +6,273 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/tools/txtar"
 
-	"towpath.dev/towpath/internal/image"
+	"towpath.dev/towpath/test/fixtures"
 )
 
 var update = flag.Bool("update", false, "write what the tests got into their golden files")
 
-// form is how an input's bytes differ from what a txtar file can hold.
-func form(data []byte, forms []string) []byte {
-	for _, f := range forms {
-		switch f {
-		case "crlf":
-			data = bytes.ReplaceAll(data, []byte("\n"), []byte("\r\n"))
-		case "bom":
-			data = append([]byte(byteOrderMark), data...)
-		case "nofinal":
-			data = bytes.TrimRight(data, "\r\n")
-		case "latin1":
-			data = bytes.ReplaceAll(data, []byte("ü"), []byte{0xFC})
-		case "huge":
-			data = append(data, bytes.Repeat([]byte("# filler\n"), MaxFileSize/9)...)
-		default:
-			panic("unknown form " + f)
-		}
-	}
-	return data
-}
-
-// story is one txtar file: sets and forms in its comment, inputs below in/,
-// what becomes of them below out/, and the report.
+// story is a golden story with its sets and files as this package has them.
 type story struct {
-	archive *txtar.Archive
-	sets    []Set
-	files   []File
-	forms   map[string][]string
-	out     map[string][]byte
-	report  string
+	fixtures.Story
+	sets  []Set
+	files []File
 }
 
-func readStory(t testing.TB, name string) story {
+// stories returns the golden stories by the names of their files.
+func stories(t testing.TB) map[string]story {
 	t.Helper()
-	a, err := txtar.ParseFile(name)
+	read, err := fixtures.ReadAll("testdata/apply")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := story{archive: a, forms: map[string][]string{}, out: map[string][]byte{}}
-	for line := range strings.Lines(string(a.Comment)) {
-		words := strings.Fields(line)
-		switch {
-		case len(words) > 1 && words[0] == "set":
-			policy, ref, _ := strings.Cut(words[1], "=")
-			r, err := image.ParseRef(ref)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s.sets = append(s.sets, Set{Policy: policy, Ref: r})
-		case len(words) > 1 && words[0] == "form":
-			s.forms[words[1]] = words[2:]
+	all := map[string]story{}
+	for _, r := range read {
+		s := story{Story: r}
+		for _, text := range r.Sets {
+			policy, wanted, _ := strings.Cut(text, "=")
+			s.sets = append(s.sets, Set{Policy: policy, Ref: ref(t, wanted)})
 		}
-	}
-	for _, f := range a.Files {
-		kind, path, _ := strings.Cut(f.Name, "/")
-		switch kind {
-		case "in":
-			s.files = append(s.files, File{Path: path, Data: form(f.Data, s.forms[path])})
-		case "out":
-			s.out[path] = form(f.Data, s.forms[path])
-		case "report":
-			s.report = string(f.Data)
+		for _, f := range r.Files {
+			s.files = append(s.files, File(f))
 		}
+		all[strings.TrimSuffix(filepath.Base(r.Name), ".txtar")] = s
 	}
-	return s
+	return all
 }
 
-func report(r Result) string {
+// told is all that Apply said, one line each, with its verdict.
+func (s story) told(r Result) string {
 	var b strings.Builder
 	for _, e := range r.Edits {
-		fmt.Fprintf(&b, "%s:%d %s %s: %s -> %s\n", e.Path, e.Line, e.Policy, e.Part, e.Old, e.New)
+		fmt.Fprintf(&b, "[%s] %s:%d %s %s: %s -> %s\n", Applied, e.Path, e.Line, e.Policy, e.Part, e.Old, e.New)
 	}
-	for _, k := range r.Skipped {
-		fmt.Fprintf(&b, "skipped %s:%d %s: %s\n", k.Path, k.Line, k.Policy, k.Reason)
+	for _, m := range r.UpToDate {
+		fmt.Fprintf(&b, "[%s] %s:%d %s %s: %s\n", UpToDate, m.Path, m.Line, m.Policy, m.Part, m.Value)
+	}
+	skipped := slices.Concat(r.Skipped, s.unread(r))
+	if s.Values {
+		var markers []Marker
+		for _, f := range s.files {
+			m, _ := Markers(f)
+			markers = append(markers, m...)
+		}
+		_, bad := Values(markers)
+		skipped = append(skipped, bad...)
+	}
+	for _, k := range skipped {
+		fmt.Fprintf(&b, "[%s] %s: %s\n", k.Verdict, k.Policy, k)
 	}
 	return b.String()
 }
 
-func TestApplyChangesTheMarkedValueAndNothingElse(t *testing.T) {
-	names, err := filepath.Glob("testdata/apply/*.txtar")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no golden files", err)
+// unread are the files of which CheckFile says that nothing in them can be read,
+// when Apply did not meet a marker in their bytes and so said nothing.
+func (s story) unread(r Result) []Skipped {
+	var out []Skipped
+	for _, f := range s.files {
+		k := CheckFile(f)
+		if k != nil && !slices.ContainsFunc(r.Skipped, func(o Skipped) bool { return o.Path == f.Path }) {
+			out = append(out, *k)
+		}
 	}
-	inputs := 0
-	for _, name := range names {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			s := readStory(t, name)
-			inputs += len(s.files)
+	return out
+}
+
+// visible shows the bytes at the ends of a line that no one sees.
+func visible(line []byte) string {
+	text := strings.ReplaceAll(strings.TrimPrefix(string(line), byteOrderMark), "\t", "␉")
+	text = strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\r", "␍")
+	end := len(strings.TrimRight(text, " ␍"))
+	return text[:end] + strings.ReplaceAll(text[end:], " ", "␠")
+}
+
+// lineDiff compares two files line by line, knowing nothing of YAML or of the
+// edits: the numbers of the lines that differ, and those lines for a reader.
+func lineDiff(t testing.TB, before, after File) (lines []int, shown string) {
+	t.Helper()
+	a, b := bytes.SplitAfter(before.Data, []byte{'\n'}), bytes.SplitAfter(after.Data, []byte{'\n'})
+	if len(a) != len(b) {
+		t.Fatalf("%s: %d lines became %d", before.Path, len(a), len(b))
+	}
+	var text strings.Builder
+	for i := range a {
+		if !bytes.Equal(a[i], b[i]) {
+			lines = append(lines, i+1)
+			fmt.Fprintf(&text, "%s:%d\n-%s\n+%s\n", before.Path, i+1, visible(a[i]), visible(b[i]))
+		}
+	}
+	return lines, text.String()
+}
+
+func TestApplyChangesTheMarkedValueAndNothingElse(t *testing.T) {
+	for name, s := range stories(t) {
+		t.Run(name, func(t *testing.T) {
+			before := make([][]byte, len(s.files))
+			for i, f := range s.files {
+				before[i] = bytes.Clone(f.Data)
+			}
 			r := Apply(s.files, s.sets)
-			if *update {
-				writeStory(t, name, s, r)
-				s = readStory(t, name)
-			}
-			if got := report(r); got != s.report {
-				t.Errorf("report:\n%s\nwant:\n%s", got, s.report)
-			}
-			changed := map[string][]byte{}
+			changed := map[string]File{}
 			for _, f := range r.Files {
-				changed[f.Path] = f.Data
+				changed[f.Path] = f
 			}
-			for _, f := range s.files {
-				got, want := changed[f.Path], s.out[f.Path]
-				if !bytes.Equal(got, want) {
-					t.Errorf("%s became:\n%q\nwant:\n%q", f.Path, got, want)
+			var shown strings.Builder
+			for i, f := range s.files {
+				if !bytes.Equal(f.Data, before[i]) {
+					t.Errorf("%s: the input was changed", f.Path)
 				}
-				if got != nil {
-					sameLines(t, f, got, r.Edits)
+				lines, text := []int(nil), ""
+				if after, ok := changed[f.Path]; ok {
+					lines, text = lineDiff(t, f, after)
+					onlyValues(t, f, after, r.Edits)
 				}
+				shown.WriteString(text)
+				editedLines(t, f, lines, r.Edits)
+				oneVerdictEach(t, f, s.sets, r)
+			}
+			if *update {
+				writeStory(t, s, shown.String(), s.told(r))
+				s = stories(t)[name]
+			}
+			if got := shown.String(); got != s.Changed {
+				t.Errorf("changed:\n%s\nwant:\n%s", got, s.Changed)
+			}
+			if got := s.told(r); got != s.Report {
+				t.Errorf("report:\n%s\nwant:\n%s", got, s.Report)
 			}
 			again := Apply(merged(s.files, changed), s.sets)
 			if len(again.Edits) > 0 || len(again.Files) > 0 {
 				t.Errorf("a second time changed again: %v", again.Edits)
 			}
+			if got, want := len(again.UpToDate), len(r.UpToDate)+len(r.Edits); got != want {
+				t.Errorf("a second time %d markers are up to date, want %d", got, want)
+			}
 		})
-	}
-	if inputs < 40 {
-		t.Errorf("%d inputs; the set is meant to hold at least 40", inputs)
 	}
 }
 
-func merged(files []File, changed map[string][]byte) []File {
+func merged(files []File, changed map[string]File) []File {
 	var out []File
 	for _, f := range files {
-		if data, ok := changed[f.Path]; ok {
-			f.Data = data
+		if after, ok := changed[f.Path]; ok {
+			f = after
 		}
 		out = append(out, f)
 	}
 	return out
 }
 
-// sameLines asserts that exactly the edited lines differ.
-func sameLines(t testing.TB, f File, got []byte, edits []Edit) {
+// editedLines asserts that the lines which differ are those of the edits.
+func editedLines(t testing.TB, f File, lines []int, edits []Edit) {
 	t.Helper()
-	edited := map[int]bool{}
+	var want []int
 	for _, e := range edits {
-		if e.Path == f.Path {
-			edited[e.Line] = true
+		if e.Path == f.Path && (len(want) == 0 || want[len(want)-1] != e.Line) {
+			want = append(want, e.Line)
 		}
 	}
-	before, after := bytes.SplitAfter(f.Data, []byte{'\n'}), bytes.SplitAfter(got, []byte{'\n'})
-	if len(before) != len(after) {
-		t.Fatalf("%s: %d lines became %d", f.Path, len(before), len(after))
+	if fmt.Sprint(lines) != fmt.Sprint(want) {
+		t.Errorf("%s: the lines %v differ, and %v are edited", f.Path, lines, want)
 	}
-	for i := range before {
-		if bytes.Equal(before[i], after[i]) == edited[i+1] {
-			t.Errorf("%s:%d: edited %v, but %q became %q", f.Path, i+1, edited[i+1], before[i], after[i])
+}
+
+// onlyValues asserts that within each line that differs only the value does:
+// what is left between the common beginning and the common end is text of the
+// old value and of the new one, with or without quotes.
+func onlyValues(t testing.TB, before, after File, edits []Edit) {
+	t.Helper()
+	a, b := bytes.SplitAfter(before.Data, []byte{'\n'}), bytes.SplitAfter(after.Data, []byte{'\n'})
+	for _, e := range edits {
+		if e.Path != before.Path {
+			continue
+		}
+		was, is := string(a[e.Line-1]), string(b[e.Line-1])
+		if strings.Count(was, "\r") > 1 {
+			continue // several lines of YAML; the fuzz test compares their bytes
+		}
+		head := 0
+		for head < min(len(was), len(is)) && was[head] == is[head] {
+			head++
+		}
+		tail := 0
+		for tail < min(len(was), len(is))-head && was[len(was)-1-tail] == is[len(is)-1-tail] {
+			tail++
+		}
+		gone, come := was[head:len(was)-tail], is[head:len(is)-tail]
+		if !strings.Contains(`"`+e.New+`"'`+e.New+`'`, come) {
+			t.Errorf("%s:%d: %q came, which is not of the value %q", e.Path, e.Line, come, e.New)
+		}
+		if !strings.Contains(`"`+e.Old+`"'`+e.Old+`'`, gone) && strings.ContainsAny(gone, " \t#,{}[]") {
+			t.Errorf("%s:%d: %q went, which is not of the value %q", e.Path, e.Line, gone, e.Old)
 		}
 	}
 }
 
-func writeStory(t testing.TB, name string, s story, r Result) {
+// oneVerdictEach asserts that every marker of the wanted policies that Markers
+// finds, usable or not, is an edit, up to date or skipped: one of them, once.
+func oneVerdictEach(t testing.TB, f File, sets []Set, r Result) {
 	t.Helper()
-	a := &txtar.Archive{Comment: s.archive.Comment}
-	for _, f := range s.archive.Files {
-		if !strings.HasPrefix(f.Name, "in/") {
-			continue
-		}
-		a.Files = append(a.Files, f)
-		path := strings.TrimPrefix(f.Name, "in/")
-		for _, c := range r.Files {
-			if c.Path == path {
-				data := bytes.TrimPrefix(c.Data, []byte(byteOrderMark))
-				data = bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n"))
-				a.Files = append(a.Files, txtar.File{Name: "out/" + path, Data: data})
-			}
+	wanted, named := map[string]bool{"": true}, false
+	for _, s := range sets {
+		wanted[s.Policy] = true
+		named = named || bytes.Contains(f.Data, []byte(s.Policy))
+	}
+	if !named {
+		return // no marker of these sets, so Apply does not even read it
+	}
+	found, judged := map[int]int{}, map[int]int{}
+	markers, skipped := Markers(f)
+	for _, m := range markers {
+		if wanted[m.Policy] {
+			found[m.Line]++
 		}
 	}
-	a.Files = append(a.Files, txtar.File{Name: "report", Data: []byte(report(r))})
-	if err := os.WriteFile(name, txtar.Format(a), 0o666); err != nil {
+	for _, k := range skipped {
+		if wanted[k.Policy] {
+			found[k.Line]++
+		}
+	}
+	for _, e := range r.Edits {
+		if e.Path == f.Path {
+			judged[e.Line]++
+		}
+	}
+	for _, m := range r.UpToDate {
+		if m.Path == f.Path {
+			judged[m.Line]++
+		}
+	}
+	for _, k := range r.Skipped {
+		if k.Path == f.Path {
+			judged[k.Line]++
+		}
+	}
+	if fmt.Sprint(found) != fmt.Sprint(judged) {
+		t.Errorf("%s: markers per line %v, verdicts per line %v", f.Path, found, judged)
+	}
+}
+
+func writeStory(t testing.TB, s story, changed, report string) {
+	t.Helper()
+	a := &txtar.Archive{Comment: s.Archive.Comment}
+	for _, f := range s.Archive.Files {
+		if strings.HasPrefix(f.Name, "in/") {
+			a.Files = append(a.Files, f)
+		}
+	}
+	if changed != "" {
+		a.Files = append(a.Files, txtar.File{Name: "changed", Data: []byte(changed)})
+	}
+	if report != "" {
+		a.Files = append(a.Files, txtar.File{Name: "report", Data: []byte(report)})
+	}
+	if err := os.WriteFile(s.Name, txtar.Format(a), 0o666); err != nil {
 		t.Fatal(err)
 	}
 }
