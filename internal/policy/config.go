@@ -40,6 +40,9 @@ type Problem struct {
 	Hint         string // what to do; may be empty
 	Warning      bool
 	Structure    bool // a key, a type or a word is wrong, which the kind's JSON Schema refuses too
+	// Verdict is the word of package patch for a marker or a file that cannot be
+	// used; Load, which knows no markers, leaves it empty.
+	Verdict string
 }
 
 // String is "policies/web.yaml:7:5: unknown key \"rnage\"; did you mean \"range\"?".

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -174,14 +173,6 @@ func sortProblems(ps []policy.Problem) {
 	slices.SortStableFunc(ps, func(a, b policy.Problem) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Reason, b.Reason))
 	})
-}
-
-func readFile(fsys fs.FS, p string) ([]byte, error) {
-	data, err := fs.ReadFile(fsys, p)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", p, err)
-	}
-	return data, nil
 }
 
 var _ Git = (*gitrepo.Repo)(nil)

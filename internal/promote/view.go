@@ -31,15 +31,19 @@ var appName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // LoadConfig reads every policies/*.yaml of a config repository. A missing
 // folder, or a file that cannot be read, is a problem that says what to do, not
-// an error: the other files still count.
+// an error: the other files still count. Links are not followed.
 func LoadConfig(fsys fs.FS) (policy.Config, error) {
-	entries, err := fs.ReadDir(fsys, PolicyDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return policy.Config{Problems: []policy.Problem{{
-			Path: PolicyDir, Object: "repository", Reason: "there is no policies/ folder",
-			Hint: "add policies/*.yaml with an ImagePolicy and a Pipeline",
-		}}}, nil
+	problem := func(reason, hint string) (policy.Config, error) {
+		return policy.Config{Problems: []policy.Problem{{Path: PolicyDir, Object: "repository", Reason: reason, Hint: hint}}}, nil
 	}
+	info, err := fs.Lstat(fsys, PolicyDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return problem("there is no policies/ folder", "add policies/*.yaml with an ImagePolicy and a Pipeline")
+	}
+	if err == nil && !info.IsDir() {
+		return problem("policies is no folder: a link is not followed", "make it a folder, with policies/*.yaml in it")
+	}
+	entries, err := fs.ReadDir(fsys, PolicyDir)
 	if err != nil {
 		return policy.Config{}, fmt.Errorf("read %s: %w", PolicyDir, err)
 	}
@@ -50,21 +54,16 @@ func LoadConfig(fsys fs.FS) (policy.Config, error) {
 		if e.IsDir() || !isYAML(p) {
 			continue
 		}
-		data, err := fs.ReadFile(fsys, p)
-		if err != nil {
-			problems = append(problems, policy.Problem{Path: p, Line: 1, Column: 1, Reason: err.Error(), Hint: "make it a regular file"})
+		f, k := readFile(fsys, p)
+		if k != nil {
+			problems = append(problems, policy.Problem{Path: p, Line: 1, Column: 1, Reason: k.Reason, Hint: k.Hint, Verdict: string(k.Verdict)})
 			continue
 		}
-		files = append(files, policy.File{Path: p, Data: data})
+		files = append(files, policy.File(f))
 	}
 	cfg := policy.Load(files)
 	cfg.Problems = append(cfg.Problems, problems...)
 	return cfg, nil
-}
-
-func isYAML(p string) bool {
-	ext := strings.ToLower(path.Ext(p))
-	return ext == ".yaml" || ext == ".yml"
 }
 
 // view parses the environment's directory, or takes it from the cache when its
@@ -101,29 +100,6 @@ func parseEnv(fsys fs.FS, env policy.Environment) envView {
 	return v
 }
 
-func parseApp(fsys fs.FS, env string, d manifest.AppDir) AppState {
-	a := AppState{Env: env, Name: d.Name, Dir: d.Dir}
-	for _, p := range d.Files {
-		data, err := readFile(fsys, p)
-		if err != nil {
-			a.Skipped = append(a.Skipped, patch.Skipped{Path: p, Reason: err.Error()})
-			continue
-		}
-		f := patch.File{Path: p, Data: data}
-		markers, skipped := patch.Markers(f)
-		a.Markers = append(a.Markers, markers...)
-		a.Skipped = append(a.Skipped, skipped...)
-		if len(markers) > 0 {
-			a.Files = append(a.Files, f)
-		}
-	}
-	values, skipped := patch.Values(a.Markers)
-	a.Values = values
-	a.Skipped = append(a.Skipped, skipped...)
-	a.Content = patch.Content(env, d.Name, values)
-	return a
-}
-
 // prune drops parsed trees that the last look did not use.
 func (b *Bot) prune(envs map[string]EnvState, snap gitrepo.Snapshot) {
 	used := map[string]bool{}
@@ -149,7 +125,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 		out = append(out, e.problems...)
 		for _, a := range e.Apps {
 			for _, s := range a.Skipped {
-				out = append(out, policy.Problem{Path: s.Path, Line: s.Line, Object: "marker", Reason: s.Reason})
+				out = append(out, skippedProblem(s))
 			}
 			for _, m := range a.Markers {
 				used[m.Policy] = true
@@ -169,14 +145,24 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 		}
 	}
 	out = append(out, neverProblems(cfg, envs)...)
+	out = append(out, pinProblems(cfg, envs)...)
 	sortProblems(out)
 	return out
+}
+
+// skippedProblem is a marker or a file that was left alone, as an error.
+func skippedProblem(s patch.Skipped) policy.Problem {
+	p := policy.Problem{Path: s.Path, Line: s.Line, Column: s.Column, Object: "marker", Reason: s.Reason, Hint: s.Hint, Verdict: string(s.Verdict)}
+	if s.Line == 0 {
+		p.Object = "file"
+	}
+	return p
 }
 
 // unknownPolicy is the problem of a marker whose policy is not there to use:
 // because of an error of its own, which is the one to mend, or altogether.
 func unknownPolicy(m patch.Marker, problems []policy.Problem) policy.Problem {
-	p := policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker",
+	p := policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Verdict: string(patch.UnknownPolicy),
 		Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
 		Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)}
 	if place := BrokenPolicy(problems, m.Policy); place != "" {
