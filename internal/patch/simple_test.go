@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/tools/txtar"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"towpath.dev/towpath/internal/image"
@@ -36,9 +37,14 @@ func edgeSeeds(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, name := range names {
-		for _, in := range readStory(f, name).files {
-			if len(in.Data) < 64<<10 {
+		archive, err := txtar.ParseFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, in := range archive.Files {
+			if strings.HasPrefix(in.Name, "in/") {
 				f.Add(in.Data)
+				f.Add(bytes.ReplaceAll(in.Data, []byte("\n"), []byte("\r\n")))
 			}
 		}
 	}
