@@ -130,7 +130,7 @@ through the next ones, and keeps each cluster equal to its directory.
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(demoCommand(s), runCommand(s), agentCommand(s), planCommand(s), selectCommand(s), setCommand(s),
-		lintCommand(s), renderCommand(s), statusCommand(s), whyCommand(s), approveCommand(s), holdCommand(s), pullsCommand(s),
+		lintCommand(s), migrateCommand(s), renderCommand(s), statusCommand(s), whyCommand(s), approveCommand(s), holdCommand(s), pullsCommand(s),
 		releaseCommand(s), rejectCommand(s), schemaCommand(s), versionCommand(s))
 	return root
 }
