@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
@@ -114,6 +115,9 @@ func readWhole(f File) (*source, *Skipped) {
 			return refuse(line, templateFile())
 		}
 		line, text := errorLine(err)
+		if strings.HasPrefix(text, parserTooDeep) {
+			return refuse(line, tooDeepFile())
+		}
 		return refuse(line, notYAML(text))
 	}
 	if len(trees) > MaxDocuments {
@@ -124,12 +128,26 @@ func readWhole(f File) (*source, *Skipped) {
 			return refuse(line, templateFile())
 		}
 		if line := tooDeep(t, 0); line > 0 {
-			return refuse(line, fault{TooDeep, fmt.Sprintf("collections lie more than %d deep in one another", MaxDepth), "move the marked values into a file of their own"})
+			return refuse(line, tooDeepFile())
 		}
 	}
 	s := &source{data: f.Data, lines: lineStarts(f.Data, nil), docs: docs, trees: trees}
 	s.collect()
 	return s, nil
+}
+
+// parserTooDeep begins the parser's error about its own limit on depth.
+const parserTooDeep = "exceeded max depth"
+
+func tooDeepFile() fault {
+	return fault{TooDeep, fmt.Sprintf("collections lie more than %d deep in one another", MaxDepth), "move the marked values into a file of their own"}
+}
+
+// parserDepth is how the parser's error begins when it meets its own limit.
+const parserDepth = "exceeded max depth"
+
+func deep() fault {
+	return fault{TooDeep, fmt.Sprintf("collections lie more than %d deep in one another", MaxDepth), "move the marked values into a file of their own"}
 }
 
 func tooMany() fault {
