@@ -67,6 +67,9 @@ func (s *source) tokenLines() []int {
 func (s *source) judge(line int) (t target, why fault, ok bool) {
 	on, next := s.spotsOn(line)
 	start, end := s.bounds(line)
+	if line == 1 && bytes.HasPrefix(s.data, []byte(byteOrderMark)) {
+		start += len(byteOrderMark)
+	}
 	if next.before != nil {
 		if isBlock(next.before) && len(on) == 0 && inBlock(next.before, s.data[start:end]) {
 			return s.inText(start, end)
