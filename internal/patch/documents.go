@@ -143,13 +143,6 @@ func tooDeepFile() fault {
 	return fault{TooDeep, fmt.Sprintf("collections lie more than %d deep in one another", MaxDepth), "move the marked values into a file of their own"}
 }
 
-// parserDepth is how the parser's error begins when it meets its own limit.
-const parserDepth = "exceeded max depth"
-
-func deep() fault {
-	return fault{TooDeep, fmt.Sprintf("collections lie more than %d deep in one another", MaxDepth), "move the marked values into a file of their own"}
-}
-
 func tooMany() fault {
 	return fault{TooMany, fmt.Sprintf("the file holds more than %d documents", MaxDocuments), "split it, or move the marked values into a file of their own"}
 }

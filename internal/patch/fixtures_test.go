@@ -60,3 +60,29 @@ func TestEveryKnownDamageHasAFixture(t *testing.T) {
 		t.Errorf("%d fixtures; the set is meant to hold at least 150", len(there))
 	}
 }
+
+func TestEveryVerdictOccursInAReport(t *testing.T) {
+	elsewhere := map[Verdict]string{
+		UnknownPolicy:  "lint knows the policies",
+		OutsidePath:    "lint knows the environments",
+		Link:           "the folder's reader meets links",
+		Submodule:      "the folder's reader meets submodules",
+		NotRead:        "the folder's reader meets the file system",
+		NotWritten:     "set meets the file system",
+		ForeignComment: "Annotate meets the comments of other tools",
+	}
+	var reports strings.Builder
+	for _, s := range stories(t) {
+		reports.WriteString(s.Report)
+	}
+	for _, v := range Verdicts() {
+		verdict := Verdict(v.Verdict)
+		occurs := strings.Contains(reports.String(), "["+string(verdict)+"] ")
+		switch reason, other := elsewhere[verdict]; {
+		case other && occurs:
+			t.Errorf("%q occurs in a report, and not only elsewhere because %s", verdict, reason)
+		case !other && !occurs:
+			t.Errorf("no fixture has the verdict %q", verdict)
+		}
+	}
+}

@@ -175,7 +175,11 @@ func leaves(t *testing.T, data []byte) []leafNode {
 	var all []leafNode
 	var walk func(n *yaml.Node, path string)
 	walk = func(n *yaml.Node, path string) {
-		all = append(all, leafNode{fmt.Sprint(path, " ", n.Kind, " &", n.Anchor), n.Value, n.ShortTag(), n.HeadComment + "\n" + n.LineComment + "\n" + n.FootComment, n.Style, n.Line})
+		tag := n.ShortTag()
+		if n.Kind == yaml.AliasNode { // as its anchor, which may be edited
+			tag = ""
+		}
+		all = append(all, leafNode{fmt.Sprint(path, " ", n.Kind, " &", n.Anchor), n.Value, tag, n.HeadComment + "\n" + n.LineComment + "\n" + n.FootComment, n.Style, n.Line})
 		for i, c := range n.Content {
 			walk(c, fmt.Sprint(path, "/", i))
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
 	"towpath.dev/towpath/test/fixtures"
@@ -140,11 +141,11 @@ func TestApplyChangesTheMarkedValueAndNothingElse(t *testing.T) {
 				writeStory(t, s, shown.String(), s.told(r))
 				s = stories(t)[name]
 			}
-			if got := shown.String(); got != s.Changed {
-				t.Errorf("changed:\n%s\nwant:\n%s", got, s.Changed)
+			if d := cmp.Diff(s.Changed, shown.String()); d != "" {
+				t.Errorf("changed (-want +got):\n%s", d)
 			}
-			if got := s.told(r); got != s.Report {
-				t.Errorf("report:\n%s\nwant:\n%s", got, s.Report)
+			if d := cmp.Diff(s.Report, s.told(r)); d != "" {
+				t.Errorf("report (-want +got):\n%s", d)
 			}
 			again := Apply(merged(s.files, changed), s.sets)
 			if len(again.Edits) > 0 || len(again.Files) > 0 {
