@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/adopt"
+	"towpath.dev/towpath/internal/manifest"
+	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
+	"towpath.dev/towpath/internal/promote"
+)
+
+// adopted is the JSON of `adopt`; its names are a contract.
+type adopted struct {
+	Marks        []adopt.Mark         `json:"marks"`
+	Policies     []adoptedPolicy      `json:"policies"`     // new ones
+	Environments []adoptedEnvironment `json:"environments"` // of new pipelines
+	Left         []adopt.Left         `json:"left"`
+	Files        []string             `json:"files"` // changed and new
+}
+
+type adoptedPolicy struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+	Path  string `json:"path"`
+	Why   string `json:"why"`
+}
+
+type adoptedEnvironment struct {
+	Name     string `json:"name"`
+	Path     string `json:"path"`
+	From     string `json:"from,omitempty"` // empty: new tags enter here
+	Merge    string `json:"merge"`
+	Pipeline string `json:"pipeline"`
+}
+
+func adoptCommand(s std) *cobra.Command {
+	var p proposal
+	var branch string
+	var images []string
+	cmd := command("adopt DIR", "propose markers, policies and a pipeline for a repository without them",
+		"Finds image references in the YAML files of a checkout: in manifests of every kind, kustomize\nimages, Helm values, HelmReleases and Argo CD Applications. Proposes a marker for each, an\nImagePolicy guessed from the tag that is there, and a Pipeline guessed from the names of\nfolders, unless there is one. DIR is the root of the checkout. Offline.\n\n"+
+			"Without --write nothing is written: the diff is on standard output, what was guessed and what\nis left, with the reasons, on standard error. Nothing but comments is put into files that are\nthere. What has a marker is left alone, so adopt can be run again.",
+		"  towpath adopt .\n  towpath adopt . --image 'ghcr.io/acme/*' --write", cobra.ExactArgs(1),
+		func(_ *cobra.Command, args []string) error {
+			if err := p.check(); err != nil {
+				return err
+			}
+			for _, pattern := range images {
+				if _, err := path.Match(pattern, ""); err != nil {
+					return usagef("--image %s: not a pattern; write one like 'ghcr.io/acme/*'", pattern)
+				}
+			}
+			return adoptDir(s, p, args[0], adopt.Input{Branch: branch, Images: images})
+		})
+	p.flag(cmd)
+	cmd.Flags().StringVar(&branch, "branch", "main", "the branch of a new pipeline")
+	cmd.Flags().StringArrayVar(&images, "image", nil, "adopt only images that match the pattern (name, path or whole name; * stands for a part without /); can be repeated")
+	return cmd
+}
+
+func adoptDir(s std, p proposal, dir string, in adopt.Input) error {
+	if above := rootAbove(dir); above != "" {
+		return usagef("%s is not the root of a config repository: it has no policies/; the one above is %s", dir, above)
+	}
+	fsys := os.DirFS(dir)
+	old, skipped, err := readProposable(s, dir, &in)
+	if err != nil {
+		return err
+	}
+	in.Renders = renders(fsys)
+	out := adopt.Propose(in)
+	for _, k := range skipped {
+		out.Left = append(out.Left, adopt.Left{Path: k.Path, Line: k.Line, Reason: k.Reason, Hint: k.Hint})
+	}
+	if err := p.run(s, dir, old, out.Files, adoptedOf(out)); err != nil {
+		return err
+	}
+	sayAdopted(s.err, out, p.write)
+	return nil
+}
+
+// readProposable reads the files and policies of a checkout into in. Policies with
+// errors end it: nobody could say what is missing.
+func readProposable(s std, dir string, in *adopt.Input) (old map[string][]byte, skipped []patch.Skipped, err error) {
+	if in.Files, skipped, err = yamlFiles(dir); err != nil {
+		return nil, nil, err
+	}
+	if in.Config, err = promote.LoadConfig(os.DirFS(dir)); err != nil {
+		return nil, nil, err
+	}
+	problems := slices.DeleteFunc(slices.Clone(in.Config.Problems), func(p policy.Problem) bool { return p.Warning || p.Path == promote.PolicyDir })
+	if len(problems) > 0 {
+		printFindings(s.err, findings(problems))
+		return nil, nil, fmt.Errorf("the policies of %s have errors; correct them first", dir)
+	}
+	old = map[string][]byte{}
+	for _, f := range in.Files {
+		old[f.Path] = f.Data
+	}
+	return old, skipped, nil
+}
+
+// renders asks whether every app of a folder would render as an environment's.
+func renders(fsys fs.FS) func(dir string) string {
+	r := manifest.NewRenderer(manifest.Limits{})
+	return func(dir string) string {
+		apps, err := r.Render(fsys, dir)
+		if err != nil {
+			return err.Error()
+		}
+		for _, a := range apps {
+			if a.Problem != nil {
+				return a.Problem.Error()
+			}
+		}
+		return ""
+	}
+}
+
+func adoptedOf(p adopt.Proposal) adopted {
+	v := adopted{Marks: p.Marks, Left: p.Left, Policies: []adoptedPolicy{}, Environments: []adoptedEnvironment{}, Files: []string{}}
+	if v.Marks == nil {
+		v.Marks = []adopt.Mark{}
+	}
+	if v.Left == nil {
+		v.Left = []adopt.Left{}
+	}
+	for _, g := range p.Policies {
+		v.Policies = append(v.Policies, adoptedPolicy{Name: g.Policy.Name, Image: g.Policy.Image.String(), Path: g.Path, Why: g.Why})
+	}
+	for _, l := range p.Pipelines {
+		for _, e := range l.Pipeline.Environments {
+			v.Environments = append(v.Environments, adoptedEnvironment{Name: e.Name, Path: e.Path, From: strings.Join(e.From, ""),
+				Merge: string(e.Merge), Pipeline: l.Pipeline.Name})
+		}
+	}
+	for _, f := range p.Files {
+		v.Files = append(v.Files, f.Path)
+	}
+	return v
+}
+
+// sayAdopted says what was found, what was guessed and why, what is left, and what comes
+// next.
+func sayAdopted(w io.Writer, p adopt.Proposal, written bool) {
+	images, files := map[string]bool{}, map[string]bool{}
+	for _, m := range p.Marks {
+		images[m.Image], files[m.Path] = true, true
+	}
+	verb := "would be marked"
+	if written {
+		verb = "are marked"
+	}
+	fmt.Fprintf(w, "%s of %s in %s %s", count(len(p.Marks), "value"), count(len(images), "image"), count(len(files), "file"), verb)
+	if p.Marked > 0 {
+		fmt.Fprintf(w, "; %d had a marker before", p.Marked)
+	}
+	if p.Others > 0 {
+		fmt.Fprintf(w, "; %d are of images that --image leaves out", p.Others)
+	}
+	fmt.Fprintln(w)
+	if len(p.Policies) > 0 {
+		fmt.Fprintf(w, "\npolicies, guessed from the tags:\n")
+		for _, g := range p.Policies {
+			fmt.Fprintf(w, "  %s: %s: %s\n", g.Policy.Name, g.Policy.Image, g.Why)
+		}
+	}
+	for _, l := range p.Pipelines {
+		fmt.Fprintf(w, "\nenvironments, guessed from the folders: %s:\n", l.Why)
+		for _, e := range l.Pipeline.Environments {
+			from := "new tags enter here"
+			if len(e.From) > 0 {
+				from = "from " + e.From[0]
+			}
+			fmt.Fprintf(w, "  %s: %s: %s, merge: %s\n", e.Name, e.Path, from, e.Merge)
+		}
+	}
+	if len(p.Left) > 0 {
+		fmt.Fprintf(w, "\nleft as they are:\n")
+		for _, l := range p.Left {
+			fmt.Fprintf(w, "  %s\n", l)
+		}
+	}
+	switch {
+	case len(p.Files) == 0:
+	case written:
+		fmt.Fprintf(w, "\nnext: towpath lint, commit and push, towpath plan\n")
+	default:
+		fmt.Fprintf(w, "\nnext: towpath adopt --write\n")
+	}
+}
