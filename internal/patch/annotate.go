@@ -121,7 +121,10 @@ func (a *annotation) insertion(n Note) (insertion, fault) {
 		return insertion{}, why
 	}
 	s := a.source
-	on, _ := s.spotsOn(n.Line)
+	var on []spot
+	if n.Line >= 1 && n.Line <= len(s.lines) {
+		on, _ = s.spotsOn(n.Line)
+	}
 	i := slices.IndexFunc(on, func(p spot) bool { return p.node.Column == n.Column })
 	if i < 0 {
 		return insertion{}, fault{NoValue, "no value begins here", "give the place of a value, as the YAML parser has it"}
