@@ -32,7 +32,9 @@ func (a *adoption) assign() {
 	a.values = kept
 	a.useExisting()
 	a.guessNew()
+	a.unlike()
 	a.agree()
+	a.pin()
 }
 
 // overridden tells whether a kustomization of the same app names a new tag for the
@@ -233,12 +235,47 @@ func (a *adoption) add(name string, l *lot) {
 	p.Name, p.Image = name, l.values[0].ref.Repo
 	for _, v := range l.values {
 		v.policy = name
-		if v.ref.Digest != "" && p.DigestTag == "" && p.Pin == "" {
-			p.Pin = policy.PinDigest
-			why += fmt.Sprintf("; digests are written, because %s holds one", place(v.path, v.line()))
-		}
+	}
+	if listed := slices.ContainsFunc(a.envs, func(e environment) bool { return e.update != nil }); listed &&
+		!slices.ContainsFunc(a.envs, func(e environment) bool { return e.update.Has(name) }) {
+		why += "; no environment of the pipeline takes it yet: add " + name + " to update.policies of one"
 	}
 	a.guesses = append(a.guesses, Guess{Policy: p, Path: policyDir + "/" + name + ".yaml", Why: why})
+}
+
+// pin lets new policies write digests where a value holds one.
+func (a *adoption) pin() {
+	for i := range a.guesses {
+		g := &a.guesses[i]
+		for _, v := range a.values {
+			if v.policy == g.Policy.Name && v.ref.Digest != "" && g.Policy.DigestTag == "" && g.Policy.Pin == "" {
+				g.Policy.Pin = policy.PinDigest
+				g.Why += fmt.Sprintf("; digests are written, because %s holds one", place(v.path, v.line()))
+			}
+		}
+	}
+}
+
+// unlike leaves values with a digest of their own, to which the environment before
+// could hand none on.
+func (a *adoption) unlike() {
+	from := map[string]string{}
+	for _, e := range a.envs {
+		from[e.Name] = e.from
+	}
+	a.keep(func(v *value) (string, string) {
+		if v.ref.Digest == "" || v.refOnly() || from[v.env] == "" {
+			return "", ""
+		}
+		i := slices.IndexFunc(a.values, func(o *value) bool {
+			return o.policy == v.policy && o.app == v.app && o.env == from[v.env] && !o.whole()
+		})
+		if i < 0 {
+			return "", ""
+		}
+		return fmt.Sprintf("it holds a digest, and %s, from where its versions come, holds none", from[v.env]),
+			fmt.Sprintf("write both alike (%s)", place(a.values[i].path, a.values[i].line()))
+	})
 }
 
 // agree leaves the values that contradict another of the same policy in one app: a

@@ -13,6 +13,8 @@ import (
 // environment is a directory in which values can be marked.
 type environment struct {
 	Name, Path, Pipeline string
+	from                 string // the environment before, empty where new tags enter
+	update               *policy.Update
 	root                 bool // a kustomization lies in it: it is one app
 }
 
@@ -26,14 +28,14 @@ func (a *adoption) place() {
 	if len(a.in.Config.Pipelines) > 0 {
 		for _, pl := range a.in.Config.Pipelines {
 			for _, e := range pl.Environments {
-				a.envs = append(a.envs, environment{Name: e.Name, Path: e.Path, Pipeline: pl.Name})
+				a.envs = append(a.envs, environment{Name: e.Name, Path: e.Path, Pipeline: pl.Name, from: strings.Join(e.From, ""), update: e.Update})
 			}
 		}
 	} else {
 		lines = a.guessLines(failed)
 		for _, l := range lines {
 			for _, e := range l.envs {
-				a.envs = append(a.envs, environment{Name: e.name, Path: e.dir, Pipeline: l.name})
+				a.envs = append(a.envs, environment{Name: e.name, Path: e.dir, Pipeline: l.name, from: l.before(e)})
 			}
 		}
 	}
@@ -134,6 +136,14 @@ type stop struct {
 	merge     policy.Merge
 	rank      int
 	rest      string // what else the folder's name says
+}
+
+// before is the name of the stop from which s gets its versions, empty for none.
+func (l *line) before(s stop) string {
+	if s.from < 0 {
+		return ""
+	}
+	return l.envs[s.from].name
 }
 
 // renders asks whether a folder can be an environment, and remembers why not.
@@ -298,10 +308,10 @@ func (a *adoption) formatted(lines []line) []Line {
 		pl := policy.Pipeline{Name: l.name, Branch: cmp.Or(a.in.Branch, "main")}
 		for _, s := range l.envs {
 			e := policy.Environment{Name: s.name, Path: s.dir, Merge: s.merge, OnNewVersion: policy.Supersede}
-			if s.from < 0 {
-				e.Update = &policy.Update{Policies: []string{policy.AllPolicies}}
+			if from := l.before(s); from != "" {
+				e.From = []string{from}
 			} else {
-				e.From = []string{l.envs[s.from].name}
+				e.Update = &policy.Update{Policies: []string{policy.AllPolicies}}
 			}
 			pl.Environments = append(pl.Environments, e)
 		}

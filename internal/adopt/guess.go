@@ -137,7 +137,7 @@ func guessDate(t string) (rule, bool) {
 
 func dated(t, layout, kind string) rule {
 	return rule{policy: policy.Policy{Calver: &policy.Calver{Layout: layout}}, kind: kind, suffix: "date",
-		why: fmt.Sprintf("%s is a date: the newest of the layout %s", t, layout)}
+		why: fmt.Sprintf("%s is a date, so the newest of the layout %s is taken", t, layout)}
 }
 
 // guessVersion reads versions, with whatever stands before and behind them.
@@ -172,7 +172,7 @@ func guessVersion(tag image.Tag, repo image.Repo) (rule, bool) {
 }
 
 func versionWhy(t, in, tail string, pre bool) string {
-	why := fmt.Sprintf("%s is a version: every new one of %s", t, in)
+	why := fmt.Sprintf("%s is a version, so new versions in the range %s are taken", t, in)
 	if strings.HasPrefix(in, "0.") && in != "0.x" {
 		why += ", as below 1.0 the second number is the one that breaks things"
 	}

@@ -174,7 +174,7 @@ func (w *walker) block(n *yaml.Node) {
 		return
 	}
 	for _, m := range imageLine.FindAllStringSubmatchIndex(n.Value, maxFindings) {
-		at := &yaml.Node{Kind: yaml.ScalarNode, Line: n.Line + 1 + strings.Count(n.Value[:m[2]], "\n"), Value: n.Value[m[2]:m[3]]}
+		at := &yaml.Node{Kind: yaml.ScalarNode, Line: n.Line + 1 + strings.Count(n.Value[:m[2]], "\n"), Value: bare(n.Value[m[2]:m[3]])}
 		w.add(leftAt(at, isText, "move it out of the text"))
 	}
 }
