@@ -20,8 +20,12 @@ const (
 // KeyHold is the key of the comment that says who holds a pull request and why.
 const KeyHold = "hold"
 
-// StatusContext is the one commit status Towpath writes on every head.
-const StatusContext = "towpath/gates"
+// The commit statuses that Towpath writes: on every head of its own, and on every
+// head of somebody else's that it has checked.
+const (
+	StatusContext = "towpath/gates"
+	LintContext   = "towpath/lint"
+)
 
 // Request is a wanted pull request. Branch and Base identify it: at most one
 // open pull request exists per pair.

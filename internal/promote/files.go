@@ -222,16 +222,24 @@ func cause(err error) error {
 // ownMarker is a marker of our form in any text.
 var ownMarker = regexp.MustCompile(`#[# \t]*towpath:[ \t]*[a-z0-9]`)
 
-// unmarked names the line of the first marker in a text that no YAML parser is
-// to read, and whether it is of Flux's form; 0: there is none.
-func unmarked(data []byte) (line int, flux bool) {
+// markerLine is a line of a text that holds a marker, of Flux's form alone or not.
+type markerLine struct {
+	line int
+	flux bool
+}
+
+// markerLines finds the markers of a text that no YAML parser is to read.
+func markerLines(data []byte) []markerLine {
+	var out []markerLine
+	n := 0
 	for text := range bytes.Lines(data) {
-		line++
-		if flux = bytes.Contains(text, []byte(`{"$imagepolicy"`)); flux || ownMarker.Match(text) {
-			return line, flux
+		n++
+		own, flux := ownMarker.Match(text), bytes.Contains(text, []byte(`{"$imagepolicy"`))
+		if own || flux {
+			out = append(out, markerLine{n, !own})
 		}
 	}
-	return 0, false
+	return out
 }
 
 // parseApp reads the markers of an app. What keeps one from being read is in

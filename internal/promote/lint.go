@@ -1,15 +1,19 @@
 package promote
 
 import (
+	"errors"
 	"io/fs"
+	"strings"
 
 	"towpath.dev/towpath/internal/manifest"
+	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 )
 
 // Lint checks a whole config repository, offline: its policies and pipelines,
-// every marker in an environment's directory, and that every app renders.
-func Lint(fsys fs.FS) ([]policy.Problem, error) {
+// every marker, also where it cannot work, and that every app renders. Markers
+// outside the environments are looked for in the files that Files would read.
+func Lint(fsys fs.FS, more ...string) ([]policy.Problem, error) {
 	cfg, err := LoadConfig(fsys)
 	if err != nil {
 		return nil, err
@@ -18,37 +22,68 @@ func Lint(fsys fs.FS) ([]policy.Problem, error) {
 	if len(cfg.Pipelines) == 0 && !hasErrors(out) {
 		out = append(out, noPipeline())
 	}
+	l := linter{fsys: fsys, more: more, covered: map[string]bool{}, reached: map[string]string{}}
 	envs := map[string]EnvState{}
 	r := manifest.NewRenderer(manifest.Limits{})
 	for _, pl := range cfg.Pipelines {
 		for _, env := range pl.Environments {
+			l.paths = append(l.paths, env.Path)
 			v := parseEnv(fsys, env)
+			l.cover(v)
 			envs[env.Name] = EnvState{Env: env, Apps: v.apps, Problem: v.problem, problems: v.problems}
 			if v.problem != "" {
 				out = append(out, environmentProblem(env, v.problem))
 				continue
 			}
-			out = append(out, renderProblems(r, fsys, env)...)
+			out = append(out, l.render(r, env, v)...)
 		}
 	}
 	out = append(out, markerProblems(cfg, envs)...)
+	if len(l.paths) > 0 { // else every marker would be outside, because of one error elsewhere
+		strays, err := l.strays()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, strays...)
+	}
 	sortProblems(out)
 	return out, nil
 }
 
-func renderProblems(r *manifest.Renderer, fsys fs.FS, env policy.Environment) []policy.Problem {
-	apps, err := r.Render(fsys, env.Path)
+// render checks that every app of an environment renders. What the app's own
+// files were reported for is not said again.
+func (l *linter) render(r *manifest.Renderer, env policy.Environment, v envView) []policy.Problem {
+	apps, err := r.Render(l.fsys, env.Path)
 	if err != nil {
 		return []policy.Problem{environmentProblem(env, err.Error())}
 	}
 	var out []policy.Problem
 	for _, a := range apps {
-		if a.Problem != nil {
+		for _, p := range a.Reached {
+			l.reached[p] = a.Dir
+		}
+		if a.Problem != nil && !saidAlready(a, v) {
 			out = append(out, policy.Problem{Path: a.Dir, Object: "app " + env.Name + "/" + a.Name, Reason: a.Problem.Error(),
 				Hint: "correct it; the agent leaves the app as it is until then"})
 		}
 	}
 	return out
+}
+
+// saidAlready reports whether an app is not rendered because of a link or the
+// like that has its verdict.
+func saidAlready(a manifest.App, v envView) bool {
+	if !errors.Is(a.Problem, manifest.ErrNotRegular) {
+		return false
+	}
+	for _, app := range v.apps {
+		for _, k := range app.Skipped {
+			if app.Name == a.Name && (k.Verdict == patch.Link || k.Verdict == patch.Submodule || k.Verdict == patch.NotRead) && strings.HasPrefix(a.Problem.Error(), k.Path+" ") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func environmentProblem(env policy.Environment, reason string) policy.Problem {

@@ -27,6 +27,7 @@ type Git interface {
 	Snapshot(commit string) (gitrepo.Snapshot, error)
 	ReadCommit(hash string) (gitrepo.Commit, error)
 	IsAncestor(a, b string) (bool, error)
+	MergeBase(a, b string) (string, error)
 	Log(commit string, limit int) ([]gitrepo.Commit, error)
 	Commit(ctx context.Context, c gitrepo.Change) (gitrepo.Commit, error)
 	Push(ctx context.Context, updates ...gitrepo.Update) error
@@ -79,6 +80,7 @@ type Bot struct {
 	views    map[string]envView // path + tree hash → environment as parsed: a cache
 	history  history            // a cache
 	troubles troubles           // lost with the process, which costs a write
+	lints    lints              // a cache
 }
 
 // New returns a Bot.
@@ -114,6 +116,9 @@ func (b *Bot) Tick(ctx context.Context) (Outcome, error) {
 		}
 		plan := Decide(s)
 		out, err := b.Act(ctx, s, plan)
+		if err == nil {
+			b.lintPulls(ctx, s, &out)
+		}
 		if !isRace(err) {
 			return out, err
 		}

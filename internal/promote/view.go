@@ -23,6 +23,7 @@ type envView struct {
 	apps     []AppState
 	problem  string
 	problems []policy.Problem // with single apps, which are left out
+	read     []string         // every file whose markers were judged
 }
 
 // appName is what a folder must be called to be an app: a part of a Git ref
@@ -96,6 +97,7 @@ func parseEnv(fsys fs.FS, env policy.Environment) envView {
 			continue
 		}
 		v.apps = append(v.apps, parseApp(fsys, env.Name, d))
+		v.read = append(v.read, d.Files...)
 	}
 	return v
 }
