@@ -170,18 +170,22 @@ func subdomain(s string) string {
 // promotable says above each later environment how it would be promoted into
 // instead, when the order of the stages is clear.
 func (l *line) promotable() {
-	before := ""
+	var before *stop
 	last := unknownStage
 	for _, s := range l.stops {
 		stage := stageOf(path.Base(s.Path))
 		if s.off || stage == unknownStage {
 			continue
 		}
-		if before != "" && stage > last {
-			s.say(fmt.Sprintf("To let versions arrive here from %s instead of from the registry, replace update by from: [%s].", before, before))
+		if before != nil && stage > last {
+			text := fmt.Sprintf("To let versions arrive here from %s instead of from the registry, replace update by from: [%s]", before.Name, before.Name)
+			if !slices.Equal(before.Update.Policies, s.Update.Policies) {
+				text += ", and let the markers here name the policies that they name there"
+			}
+			s.say(text + ".")
 		}
 		if stage > last {
-			before, last = s.Name, stage
+			before, last = s, stage
 		}
 	}
 }
