@@ -201,19 +201,9 @@ func placeOf(p policy.Problem) string {
 // otherImage warns of a marker whose value is of another image than its
 // policy's: the next update would replace one image by the other.
 func otherImage(m patch.Marker, p policy.Policy) []policy.Problem {
-	var have image.Repo
-	var err error
-	switch m.Part {
-	case patch.PartRef:
-		var ref image.Ref
-		ref, err = image.ParseRef(m.Value)
-		have = ref.Repo
-	case patch.PartName:
-		have, err = image.ParseRepo(m.Value)
-	default:
-		return nil
-	}
-	if err != nil || have.Canonical() == p.Image.Canonical() {
+	ref, err := m.Ref()
+	have := ref.Repo
+	if err != nil || have == (image.Repo{}) || have.Canonical() == p.Image.Canonical() {
 		return nil
 	}
 	return []policy.Problem{{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Warning: true,
