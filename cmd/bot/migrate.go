@@ -105,12 +105,12 @@ func sayMigrated(s std, p proposal, m migration, r migrate.Result, dir string) {
 	}
 	did := "proposed"
 	if p.write {
-		did = "written"
+		did = "wrote"
 	}
-	fmt.Fprintf(s.err, "%s %s from %s: %s%s; %s above\n", strings.ToUpper(did[:1])+did[1:], count(len(r.Files), "file"), count(r.Objects, "object"),
+	fmt.Fprintf(s.err, "%s %s from %s: %s%s; %s above\n", did, count(len(r.Files), "file"), count(r.Objects, "object"),
 		count(policies, "policy"), pipeline, count(len(r.Notes), "note"))
 	if !p.write {
-		fmt.Fprintf(s.err, "nothing was written; add --write to write %s\n", strings.TrimSuffix(migrate.PolicyDir, "/")+"/")
+		fmt.Fprintf(s.err, "nothing was written; add --write to write %s\n", migrate.PolicyDir+"/")
 		return
 	}
 	fmt.Fprintf(s.err, "next: look for TODO in %s/; towpath adopt --write %s marks what is not marked yet; towpath lint %[2]s; commit and push; towpath plan; then %s\n", migrate.PolicyDir, dir, m.then)
