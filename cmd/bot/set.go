@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,8 +21,9 @@ type setResult struct {
 
 func setCommand(s std) *cobra.Command {
 	var o output
+	var j jsonFlag
 	cmd := command("set NAME=REF... DIR", "write references at the markers under DIR, offline",
-		"Writes references at the markers of policies under DIR, in place. Only the marked values\nchange; everything else stays byte for byte. A marker that cannot be written is reported, and\nthe exit code is then 1.",
+		"Writes references at the markers of policies under DIR, in place. Only the marked values\nchange; everything else stays byte for byte. A marker that cannot be written is reported, and\nso is a file that may hold one and cannot be read; the exit code is then 1. Links are not\nfollowed. With --json, .json files are read and written, too: they are read as the YAML they\nare, and a marker makes one JSON with comments, which not every reader takes. The bot itself\nwrites .yaml and .yml only.",
 		"  towpath set web=registry.example/web:2.0.0 envs/dev", cobra.MinimumNArgs(2),
 		func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -34,9 +33,10 @@ func setCommand(s std) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return setDir(s, o, sets, args[len(args)-1])
+			return setDir(s, o, sets, args[len(args)-1], j.more()...)
 		})
 	o.flag(cmd)
+	j.flag(cmd)
 	return cmd
 }
 
@@ -64,8 +64,8 @@ func parseSets(args []string) ([]patch.Set, error) {
 	return sets, nil
 }
 
-func setDir(s std, o output, sets []patch.Set, dir string) error {
-	files, skipped, err := yamlFiles(dir)
+func setDir(s std, o output, sets []patch.Set, dir string, more ...string) error {
+	files, skipped, err := yamlFiles(dir, more...)
 	if err != nil {
 		return err
 	}
@@ -76,11 +76,19 @@ func setDir(s std, o output, sets []patch.Set, dir string) error {
 	}
 	defer root.Close()
 	v := setResult{Edits: []patch.Edit{}, Skipped: append(skipped, res.Skipped...)}
+	read := map[string][]byte{}
+	for _, f := range files {
+		read[f.Path] = f.Data
+	}
 	refused := map[string]bool{}
 	for _, f := range res.Files {
-		if err := rewrite(root, f); err != nil {
+		err := asRead(root, f.Path, read[f.Path], true)
+		if err == nil {
+			err = rewrite(root, f)
+		}
+		if err != nil {
 			refused[f.Path] = true
-			v.Skipped = append(v.Skipped, patch.Skipped{Path: f.Path, Reason: "cannot be written: " + err.Error()})
+			v.Skipped = append(v.Skipped, patch.Skipped{Path: f.Path, Verdict: patch.NotWritten, Reason: "it cannot be written: " + err.Error()})
 		}
 	}
 	for _, e := range res.Edits {
@@ -114,11 +122,8 @@ func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error 
 	}
 	bad := len(v.Skipped) > 0
 	for _, sk := range v.Skipped {
-		place := sk.Path
-		if sk.Line > 0 {
-			place = fmt.Sprintf("%s:%d", sk.Path, sk.Line)
-		}
-		fmt.Fprintf(s.err, "%s: %s\n", place, sk.Reason)
+		marked[sk.Policy] = true
+		fmt.Fprintln(s.err, sk)
 	}
 	for _, set := range sets {
 		if !marked[set.Policy] {
@@ -130,48 +135,6 @@ func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error 
 		return errFindings
 	}
 	return nil
-}
-
-// maxWalked bounds the files of a folder given by hand.
-const maxWalked = 1_000_000
-
-// yamlFiles reads the YAML files under dir. Links are not followed, and .git is
-// left out. What cannot be read is skipped with its reason; only dir itself must
-// be readable.
-func yamlFiles(dir string) (files []patch.File, skipped []patch.Skipped, err error) {
-	root := os.DirFS(dir)
-	walked := 0
-	skip := func(p string, err error) {
-		skipped = append(skipped, patch.Skipped{Path: p, Reason: err.Error()})
-	}
-	err = fs.WalkDir(root, ".", func(p string, d fs.DirEntry, err error) error {
-		ext := strings.ToLower(filepath.Ext(p))
-		walked++
-		switch {
-		case err != nil && p == ".":
-			return err
-		case walked > maxWalked:
-			return fmt.Errorf("more than %d files", maxWalked)
-		case err != nil:
-			skip(p, err)
-			return nil
-		case d.IsDir() && d.Name() == ".git":
-			return fs.SkipDir
-		case !d.Type().IsRegular() || ext != ".yaml" && ext != ".yml":
-			return nil
-		}
-		data, err := fs.ReadFile(root, p)
-		if err != nil {
-			skip(p, err)
-			return nil
-		}
-		files = append(files, patch.File{Path: p, Data: data})
-		return nil
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("read %s: %w", dir, err)
-	}
-	return files, skipped, nil
 }
 
 // rewrite replaces a file by a new one beside it, keeping its mode, so that a
