@@ -18,6 +18,7 @@ type finding struct {
 	Line    int    `json:"line,omitempty"`
 	Column  int    `json:"column,omitempty"`
 	Object  string `json:"object,omitempty"`
+	Verdict string `json:"verdict,omitempty"` // of a marker or a file, as docs/reference/markers.md lists them
 	Reason  string `json:"reason"`
 	Hint    string `json:"hint,omitempty"`
 	Warning bool   `json:"warning,omitempty"`
@@ -26,8 +27,9 @@ type finding struct {
 
 func lintCommand(s std) *cobra.Command {
 	var o output
+	var j jsonFlag
 	cmd := command("lint [DIR]", "check policies, pipeline and markers",
-		"Checks a checkout of the config repository, offline: policies/*.yaml and *.yml, the\nenvironments' directories, their manifests and every marker. DIR is the root of the checkout:\nthe folder that holds policies/. Exit 1 on errors; warnings alone are fine.",
+		"Checks a checkout of the config repository, offline: policies/*.yaml and *.yml, the\nenvironments' directories, their manifests, and every marker in the repository, also where it\ncannot work: outside of the environments, or in a file that is no YAML. Hidden folders and\nsubmodules are left out, links not followed. DIR is the root of the checkout: the folder that\nholds policies/. With --json, markers in .json files outside of the environments are found, too;\nthe bot writes none in any .json file. Exit 1 on errors; warnings alone are fine.",
 		"  towpath lint\n  towpath lint examples/shop", cobra.MaximumNArgs(1),
 		func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -43,13 +45,19 @@ func lintCommand(s std) *cobra.Command {
 			if above := rootAbove(dir); above != "" {
 				return usagef("%s is not the root of a config repository: it has no policies/; the one above is %s", dir, above)
 			}
-			problems, err := promote.Lint(os.DirFS(dir))
+			root, err := os.OpenRoot(dir)
+			if err != nil {
+				return usagef("open the config repository: %w", err)
+			}
+			defer root.Close()
+			problems, err := promote.Lint(root.FS(), j.more()...)
 			if err != nil {
 				return err
 			}
 			return printProblems(s, o, problems)
 		})
 	o.flag(cmd)
+	j.flag(cmd)
 	return cmd
 }
 
@@ -70,7 +78,7 @@ func rootAbove(dir string) string {
 func findings(problems []policy.Problem) []finding {
 	out := make([]finding, 0, len(problems))
 	for _, p := range problems {
-		out = append(out, finding{p.Path, p.Line, p.Column, p.Object, p.Reason, p.Hint, p.Warning, p.String()})
+		out = append(out, finding{p.Path, p.Line, p.Column, p.Object, p.Verdict, p.Reason, p.Hint, p.Warning, p.String()})
 	}
 	return out
 }

@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", RequireExplicitExec: true, Cmds: scriptCommands(),
+		Dir: "testdata/script", RequireExplicitExec: true, UpdateScripts: *update, Cmds: scriptCommands(),
 		Setup: func(e *testscript.Env) error {
 			e.Values[registryKey{}] = &registryHolder{}
 			e.Values[privateKey{}] = &privateHolder{}

@@ -22,6 +22,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"spoil":            scriptSpoil,
 		"expand":           scriptExpand,
 		"green":            scriptGreen,
+		"odd":              scriptOdd,
 	}
 }
 

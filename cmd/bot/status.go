@@ -220,10 +220,36 @@ func printStatus(w io.Writer, v statusView, wide bool) {
 	printSilent(&below, v)
 	printClusterProblems(&below, v)
 	printScans(&below, v.Scans)
-	printFindings(&below, v.Problems)
+	printProblemsOf(&below, v.Problems, wide)
 	if below.Len() > 0 {
 		fmt.Fprintf(w, "\n%s", below.String())
 	}
+}
+
+// maxShown is how many problems status prints before it counts the others.
+const maxShown = 10
+
+// printProblemsOf prints the problems, or the first of many and their count.
+func printProblemsOf(w io.Writer, problems []finding, all bool) {
+	if all || len(problems) <= maxShown {
+		printFindings(w, problems)
+		return
+	}
+	slices.SortStableFunc(problems, func(a, b finding) int { return cmp.Compare(weight(a), weight(b)) })
+	printFindings(w, problems[:maxShown])
+	errs := 0
+	for _, f := range problems {
+		errs += 1 - weight(f)
+	}
+	fmt.Fprintf(w, "%d of %d problems are shown, errors first (%d errors, %d warnings in all); -o wide shows each\n", maxShown, len(problems), errs, len(problems)-errs)
+}
+
+// weight orders errors before warnings.
+func weight(f finding) int {
+	if f.Warning {
+		return 1
+	}
+	return 0
 }
 
 // printSilent names the environments from which nothing is known, for which every
