@@ -160,7 +160,11 @@ func sayAdopted(w io.Writer, p adopt.Proposal, written bool) {
 	if written {
 		verb = "are marked"
 	}
-	fmt.Fprintf(w, "%s of %s in %s %s", count(len(p.Marks), "value"), count(len(images), "image"), count(len(files), "file"), verb)
+	if len(p.Marks) == 0 {
+		fmt.Fprint(w, "nothing to mark")
+	} else {
+		fmt.Fprintf(w, "%s of %s in %s %s", count(len(p.Marks), "value"), count(len(images), "image"), count(len(files), "file"), verb)
+	}
 	if p.Marked > 0 {
 		fmt.Fprintf(w, "; %d had a marker before", p.Marked)
 	}
