@@ -107,32 +107,34 @@ func FuzzApply(f *testing.F) {
 		f.Add(data, tags[(i+1)%len(tags)], uint8(webPinned|apiPinned))
 		f.Add(data, tags[(i+2)%len(tags)], uint8(i))
 	}
-	f.Fuzz(func(t *testing.T, data []byte, tag string, choice uint8) {
-		sets := fuzzSets(t, tag, choice)
-		in := File{Path: "x.yaml", Data: bytes.Clone(data)}
-		r := Apply([]File{in}, sets)
-		if !bytes.Equal(in.Data, data) {
-			t.Fatal("the input was changed")
-		}
-		oneVerdict(t, in, sets, r)
-		if (len(r.Files) > 0) != (len(r.Edits) > 0) || len(r.Files) > 1 {
-			t.Fatalf("%d files for %d edits", len(r.Files), len(r.Edits))
-		}
-		if len(r.Files) == 0 {
-			return
-		}
-		after := r.Files[0]
-		onlyEditedBytes(t, in, after, r.Edits)
-		onlyEditedScalars(t, in, after, r.Edits)
-		sameMarkers(t, in, after, r.Edits)
-		again := Apply(r.Files, sets)
-		if len(again.Edits) > 0 {
-			t.Fatalf("a second time: %v", again.Edits)
-		}
-		if got, want := len(again.UpToDate), len(r.UpToDate)+len(r.Edits); got != want {
-			t.Fatalf("a second time %d are up to date, not %d", got, want)
-		}
-	})
+	f.Fuzz(holdsPromises)
+}
+
+func holdsPromises(t *testing.T, data []byte, tag string, choice uint8) {
+	sets := fuzzSets(t, tag, choice)
+	in := File{Path: "x.yaml", Data: bytes.Clone(data)}
+	r := Apply([]File{in}, sets)
+	if !bytes.Equal(in.Data, data) {
+		t.Fatal("the input was changed")
+	}
+	oneVerdict(t, in, sets, r)
+	if (len(r.Files) > 0) != (len(r.Edits) > 0) || len(r.Files) > 1 {
+		t.Fatalf("%d files for %d edits", len(r.Files), len(r.Edits))
+	}
+	if len(r.Files) == 0 {
+		return
+	}
+	after := r.Files[0]
+	onlyEditedBytes(t, in, after, r.Edits)
+	onlyEditedScalars(t, in, after, r.Edits)
+	sameMarkers(t, in, after, r.Edits)
+	again := Apply(r.Files, sets)
+	if len(again.Edits) > 0 {
+		t.Fatalf("a second time: %v", again.Edits)
+	}
+	if got, want := len(again.UpToDate), len(r.UpToDate)+len(r.Edits); got != want {
+		t.Fatalf("a second time %d are up to date, not %d", got, want)
+	}
 }
 
 // oneVerdict asserts that every marker of a wanted policy has one verdict.
@@ -142,16 +144,34 @@ func oneVerdict(t *testing.T, in File, sets []Set, r Result) {
 	for _, s := range sets {
 		want[s.Policy] = append(want[s.Policy], s.Ref)
 	}
-	if markers, skipped := Markers(in); len(markers) == 0 && len(skipped) == 1 && skipped[0].Policy == "" && !concerns(in.Data, want) {
-		if len(r.Edits)+len(r.UpToDate)+len(r.Skipped) > 0 {
-			t.Fatalf("a file that cannot be read and has no marker of these policies: %+v", r)
-		}
-		return // Apply need not even read it
+	if !concerns(in.Data, want) { // Apply need not even read it
+		nothingWanted(t, in, want, r)
+		return
 	}
 	oneVerdictEach(t, in, sets, r)
 	for _, k := range r.Skipped {
 		if k.Verdict == "" || k.Reason == "" || k.Verdict == Applied || k.Verdict == UpToDate {
 			t.Fatalf("skipped without a reason: %+v", k)
+		}
+	}
+}
+
+// nothingWanted asserts that a file which Apply left unread names no policy that
+// is wanted: what is broken without naming one is for Markers to tell.
+func nothingWanted(t *testing.T, in File, want map[string][]image.Ref, r Result) {
+	t.Helper()
+	if len(r.Edits)+len(r.UpToDate)+len(r.Skipped) > 0 {
+		t.Fatalf("no marker is of these policies, but: %+v", r)
+	}
+	markers, skipped := Markers(in)
+	for _, m := range markers {
+		if len(want[m.Policy]) > 0 {
+			t.Fatalf("not read, but there is %+v", m)
+		}
+	}
+	for _, k := range skipped {
+		if k.Policy != "" && len(want[k.Policy]) > 0 {
+			t.Fatalf("not read, but there is %v", k)
 		}
 	}
 }
@@ -255,4 +275,42 @@ func sameMarkers(t *testing.T, in, after File, edits []Edit) {
 			t.Fatalf("%v became %v", bad[i], nowBad[i])
 		}
 	}
+}
+
+// FuzzApplyTogether builds files out of the hostile texts and markers of all
+// kinds, so that many stand in one file, one document and one document's
+// neighbour, and holds what FuzzApply holds.
+func FuzzApplyTogether(f *testing.F) {
+	for i := range hostile {
+		f.Add([]byte{byte(i), byte(i), byte(i + 1), byte(i >> 2), byte(3 * i), byte(i)}, "2.0.0", uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, plan []byte, tag string, choice uint8) {
+		holdsPromises(t, together(plan), tag, choice)
+	})
+}
+
+// together writes a file by a plan, two bytes for each text in it.
+func together(plan []byte) []byte {
+	values := []string{
+		"x:1 # towpath: web", "1.9 # towpath: web:tag", "'x/y' # towpath: api:name", `"` + digestA + `" # towpath: api:digest`,
+		"docker.io # towpath: api:registry", "x/y # towpath: web:repository", "1.0@" + digestA + " # towpath: web:tag", `x:1 # {"$imagepolicy": "ns:web"}`,
+		"--image=x:1 # towpath: api", "&w x:1 # towpath: web", "x:1", `"" # towpath: web`, "x:1 # towpath: web # towpath: api", "~ # towpath: api:tag", "${X} # towpath: api", "x # towpath:",
+	}
+	breaks := []string{"\n", "\n", "\n", "\r\n", "\n\n", "\n# note\n", "\n---\n", "\n...\n---\n", "\n--- # x\n", "\r", "\n \n", "\u2028"}
+	var b strings.Builder
+	for i := 0; i+1 < len(plan) && b.Len() < 8<<10; i += 2 {
+		how := int(plan[i+1])
+		text := strings.ReplaceAll(hostile[int(plan[i])%len(hostile)], "W", values[how%len(values)])
+		switch how >> 4 & 3 {
+		case 0: // as it is
+		case 1:
+			text = fmt.Sprintf("k%d:\n  %s", i, strings.ReplaceAll(text, "\n", "\n  "))
+		case 2:
+			text = fmt.Sprintf("k%d: {a: b}\n%s", i, text)
+		case 3:
+			text = "- " + strings.ReplaceAll(text, "\n", "\n  ")
+		}
+		b.WriteString(text + breaks[(how>>6+i+len(plan))%len(breaks)])
+	}
+	return []byte(b.String())
 }

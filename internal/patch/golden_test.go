@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -183,35 +184,51 @@ func editedLines(t testing.TB, f File, lines []int, edits []Edit) {
 	}
 }
 
-// onlyValues asserts that within each line that differs only the value does:
-// what is left between the common beginning and the common end is text of the
-// old value and of the new one, with or without quotes.
+// anyBreak is what YAML 1.1 takes for the end of a line.
+var anyBreak = regexp.MustCompile("\r\n|[\n\r\u0085\u2028\u2029]")
+
+// onlyValues asserts that each line of YAML that differs does so for one edit,
+// and that within it only the value differs: what is left between the common
+// beginning and the common end is text of the old value and of the new one, with
+// or without quotes.
 func onlyValues(t testing.TB, before, after File, edits []Edit) {
 	t.Helper()
-	a, b := bytes.SplitAfter(before.Data, []byte{'\n'}), bytes.SplitAfter(after.Data, []byte{'\n'})
-	for _, e := range edits {
-		if e.Path != before.Path {
+	if a, b := anyBreak.FindAll(before.Data, -1), anyBreak.FindAll(after.Data, -1); !slices.EqualFunc(a, b, bytes.Equal) {
+		t.Fatalf("%s: the line breaks %q became %q", before.Path, a, b)
+	}
+	a, b := anyBreak.Split(string(before.Data), -1), anyBreak.Split(string(after.Data), -1)
+	edits = slices.DeleteFunc(slices.Clone(edits), func(e Edit) bool { return e.Path != before.Path })
+	for i := range a {
+		if a[i] == b[i] {
 			continue
 		}
-		was, is := string(a[e.Line-1]), string(b[e.Line-1])
-		if strings.Count(was, "\r") > 1 {
-			continue // several lines of YAML; the fuzz test compares their bytes
+		if len(edits) == 0 {
+			t.Fatalf("%s: %q became %q, which is no edit", before.Path, a[i], b[i])
 		}
-		head := 0
-		for head < min(len(was), len(is)) && was[head] == is[head] {
-			head++
-		}
-		tail := 0
-		for tail < min(len(was), len(is))-head && was[len(was)-1-tail] == is[len(is)-1-tail] {
-			tail++
-		}
-		gone, come := was[head:len(was)-tail], is[head:len(is)-tail]
-		if !strings.Contains(`"`+e.New+`"'`+e.New+`'`, come) {
-			t.Errorf("%s:%d: %q came, which is not of the value %q", e.Path, e.Line, come, e.New)
-		}
-		if !strings.Contains(`"`+e.Old+`"'`+e.Old+`'`, gone) && strings.ContainsAny(gone, " \t#,{}[]") {
-			t.Errorf("%s:%d: %q went, which is not of the value %q", e.Path, e.Line, gone, e.Old)
-		}
+		onlyValue(t, a[i], b[i], edits[0])
+		edits = edits[1:]
+	}
+	if len(edits) > 0 {
+		t.Errorf("%s: no line differs for %v", before.Path, edits)
+	}
+}
+
+func onlyValue(t testing.TB, was, is string, e Edit) {
+	t.Helper()
+	head := 0
+	for head < min(len(was), len(is)) && was[head] == is[head] {
+		head++
+	}
+	tail := 0
+	for tail < min(len(was), len(is))-head && was[len(was)-1-tail] == is[len(is)-1-tail] {
+		tail++
+	}
+	gone, come := was[head:len(was)-tail], is[head:len(is)-tail]
+	if !strings.Contains(`"`+e.New+`"'`+e.New+`'`, come) {
+		t.Errorf("%s:%d: %q came, which is not of the value %q", e.Path, e.Line, come, e.New)
+	}
+	if !strings.Contains(`"`+e.Old+`"'`+e.Old+`'`, gone) && strings.ContainsAny(gone, " \t#,{}[]") {
+		t.Errorf("%s:%d: %q went, which is not of the value %q", e.Path, e.Line, gone, e.Old)
 	}
 }
 
