@@ -24,6 +24,19 @@ type source struct {
 	docs  []document
 	trees []*yaml.Node // of all documents, when the parser read the file in one piece
 	spots []spot
+	last  cursor
+}
+
+// cursor is where the last question about a text was answered. Lines are judged
+// in their order, so the next one need not begin at the top: without it, the
+// cost of many markers in one long line, text or file would grow with its square.
+type cursor struct {
+	counted, newlines    int // offset, and "\n" before it
+	line, column, offset int // of a node
+	quoted               *yaml.Node
+	quotedEnd            int // offset behind its quote; 0: it is not closed
+	block                *yaml.Node
+	blockAt              int // offset in its value; -1: its text is over
 }
 
 // spot is a scalar or an alias.
@@ -172,7 +185,13 @@ func (s *source) lineAt(offset int) int {
 
 // shown is the line as editors and Git count it, which know only "\n".
 func (s *source) shown(line int) int {
-	return 1 + bytes.Count(s.data[:s.lines[line-1]], []byte{'\n'})
+	at, c := s.lines[line-1], &s.last
+	if at < c.counted {
+		c.counted, c.newlines = 0, 0
+	}
+	c.newlines += bytes.Count(s.data[c.counted:at], []byte{'\n'})
+	c.counted = at
+	return 1 + c.newlines
 }
 
 // offset returns where a node starts, its anchor and tag included, or false
@@ -181,18 +200,53 @@ func (s *source) offset(n *yaml.Node) (int, bool) {
 	if n.Line < 1 || n.Line > len(s.lines) {
 		return 0, false
 	}
-	i := s.lines[n.Line-1]
+	i, column := s.lines[n.Line-1], 1
 	if i == 0 && bytes.HasPrefix(s.data, []byte(byteOrderMark)) {
 		i = len(byteOrderMark)
 	}
-	for range n.Column - 1 {
+	if c := s.last; c.line == n.Line && c.column <= n.Column {
+		i, column = c.offset, c.column
+	}
+	for ; column < n.Column; column++ {
 		if i >= len(s.data) {
 			return 0, false
 		}
 		_, size := utf8.DecodeRune(s.data[i:])
 		i += size
 	}
+	s.last.line, s.last.column, s.last.offset = n.Line, n.Column, i
 	return i, true
+}
+
+// closingOf returns the offset behind the quotes of a node, or false.
+func (s *source) closingOf(n *yaml.Node) (int, bool) {
+	c := &s.last
+	if c.quoted != n {
+		c.quoted, c.quotedEnd = n, 0
+		if o, ok := s.text(n); ok {
+			c.quotedEnd, _ = closing(s.data, o)
+		}
+	}
+	return c.quotedEnd, c.quotedEnd > 0
+}
+
+// inBlock reports whether a line without nodes is text of the block scalar n.
+func (s *source) inBlock(n *yaml.Node, line []byte) bool {
+	c := &s.last
+	if c.block != n {
+		c.block, c.blockAt = n, 0
+	}
+	text := strings.TrimSpace(string(line))
+	if c.blockAt < 0 || text == "" {
+		return false
+	}
+	i := strings.Index(n.Value[c.blockAt:], text)
+	if i < 0 {
+		c.blockAt = -1 // this line is below it, and so are the following
+		return false
+	}
+	c.blockAt += i + len(text)
+	return true
 }
 
 // text returns where the text of a node starts, behind its anchor and tag.
