@@ -25,6 +25,9 @@ var (
 	policyName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 )
 
+// nameLetters are the characters of policies' names.
+const nameLetters = "abcdefghijklmnopqrstuvwxyz0123456789-."
+
 // glance returns the policies that the markers of data may name, without
 // parsing it, or sure false when only a parser can tell.
 func glance(data []byte) (policies []string, sure bool) {

@@ -71,19 +71,22 @@ func (s *source) judge(line int) (t target, why fault, ok bool) {
 		start += len(byteOrderMark)
 	}
 	if next.before != nil {
-		if isBlock(next.before) && len(on) == 0 && inBlock(next.before, s.data[start:end]) {
+		if isBlock(next.before) && len(on) == 0 && s.inBlock(next.before, s.data[start:end]) {
 			return s.inText(start, end)
 		}
 		start = s.behind(next.before, start, end)
 	}
 	hash := s.comment(start, end, on)
 	if hash < 0 {
-		return target{}, fault{}, false
+		return s.inValue(line, end)
 	}
 	head := string(s.data[s.lines[line-1]:hash])
 	alone := strings.Trim(head, " \t"+byteOrderMark) == ""
 	c, ok := readComment(string(s.data[hash:end]), !alone)
-	if !ok {
+	switch {
+	case !ok:
+		return s.inValue(line, hash)
+	case alone && c.verdict == NotFirst: // a value that is commented out
 		return target{}, fault{}, false
 	}
 	t.marker.Policy, t.marker.Part, t.marker.Column = c.policy, c.part, s.column(line, hash)
@@ -125,10 +128,8 @@ func (s *source) behind(n *yaml.Node, start, end int) int {
 	if !isQuoted(n) {
 		return start
 	}
-	if o, ok := s.text(n); ok {
-		if e, ok := closing(s.data, o); ok && e > start {
-			return min(e, end)
-		}
+	if e, ok := s.closingOf(n); ok && e > start {
+		return min(e, end)
 	}
 	return start
 }
@@ -141,41 +142,59 @@ func (s *source) column(line, offset int) int {
 // comment returns the offset of the comment's "#" between two offsets of one
 // line, -1 when there is none.
 func (s *source) comment(from, to int, on []spot) int {
+	a, b := -1, -1 // the text of the first of on that may hold what is to come
 	for i := from; i < to; i++ {
 		if s.data[i] != '#' || i > from && !strings.ContainsRune(" \t,]}\"'#", rune(s.data[i-1])) {
 			continue
 		}
-		inside := slices.ContainsFunc(on, func(p spot) bool {
-			a, b, ok := s.span(p.node)
-			if !ok && isQuoted(p.node) { // goes on below: the rest of the line is text
-				a, ok = s.text(p.node)
-				b = to
-			}
-			return ok && a <= i && i < b
-		})
-		if !inside {
+		for b <= i && len(on) > 0 {
+			a, b = s.spanOn(on[0].node, to)
+			on = on[1:]
+		}
+		if i < a || i >= b {
 			return i
 		}
 	}
 	return -1
 }
 
-// inBlock reports whether a line without nodes is text of the block scalar n.
-func inBlock(n *yaml.Node, line []byte) bool {
-	text := strings.TrimSpace(string(line))
-	return text != "" && strings.Contains(n.Value, text)
+// spanOn returns where the text of a scalar is on its first line, which ends at
+// an offset; -1, -1 when that cannot be said.
+func (s *source) spanOn(n *yaml.Node, to int) (start, end int) {
+	start, end, ok := s.span(n)
+	if !ok && isQuoted(n) { // goes on below: the rest of the line is text
+		start, ok = s.text(n)
+		end = to
+	}
+	if !ok {
+		return -1, -1
+	}
+	return start, end
 }
 
 // inText is the verdict on a line of a block scalar.
 func (s *source) inText(start, end int) (target, fault, bool) {
-	line := s.data[start:end]
+	t, ok := s.asText(start, end)
+	return t, fault{InBlockScalar, "the marker is inside a block scalar, which is text and not YAML", "move the value out of the text, as into a file of its own, or remove the marker"}, ok
+}
+
+// inValue is the verdict on a line whose values or keys hold what reads as a
+// marker, before an offset.
+func (s *source) inValue(line, end int) (target, fault, bool) {
+	t, ok := s.asText(s.lines[line-1], end)
+	return t, fault{NotBeside, "the marker is inside the value: its # stands in quotes, or without a blank before it", hintOwnLine + ", or reword the value"}, ok
+}
+
+// asText looks for a marker in a text that is no comment.
+func (s *source) asText(start, end int) (target, bool) {
+	line := bytes.TrimPrefix(s.data[start:end], []byte(byteOrderMark))
 	i := bytes.IndexByte(line, '#')
 	if i < 0 {
-		return target{}, fault{}, false
+		return target{}, false
 	}
 	c, ok := readComment(string(line[i:]), false)
-	m := Marker{Policy: c.policy, Column: 1 + utf8.RuneCount(line[:i])}
-	return target{marker: m}, fault{InBlockScalar, "the marker is inside a block scalar, which is text and not YAML", "move the value out of the text, as into a file of its own, or remove the marker"}, ok
+	name := len(c.policy) - len(strings.TrimLeft(c.policy, nameLetters)) // a closing quote may follow it
+	return target{marker: Marker{Policy: c.policy[:name], Column: 1 + utf8.RuneCount(line[:i])}}, ok
 }
 
 const (
