@@ -136,7 +136,11 @@ func (m *flux) source(a *automation, spec value, note func(value, string)) {
 	}
 	checkout := spec.get("git").get("checkout").get("ref")
 	from := checkout
-	if source := m.find(m.sources, name, namespace, a.o); source != nil && !checkout.ok() {
+	source := m.find(m.sources, name, namespace, a.o)
+	if source == nil && !checkout.ok() {
+		note(ref, fmt.Sprintf("there is no GitRepository %s in these files, so its branch is not known; correct the pipeline's branch if it is another", short(strings.TrimPrefix(namespace+"/"+name, "/"))))
+	}
+	if source != nil && !checkout.ok() {
 		from = source.field("spec", "ref")
 		if !from.get("branch").ok() && len(from.keys()) == 0 {
 			a.branch = "master" // what Flux takes when nothing is said
