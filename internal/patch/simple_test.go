@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -82,6 +83,9 @@ func FuzzSimpleAgrees(f *testing.F) {
 		for _, tag := range []image.Tag{"1.0", "2.0.0"} {
 			sets := []Set{{Policy: "web", Ref: image.Ref{Repo: repo, Tag: tag}}}
 			quick, slow := apply([]File{file}, sets, &reader{}), apply([]File{file}, sets, &reader{whole: true})
+			if slices.ContainsFunc(slow.Skipped, func(k Skipped) bool { return k.Verdict == WouldChangeMore }) {
+				continue // over a whole file the parser may move comments from one document to another
+			}
 			if d := cmp.Diff(slow, quick); d != "" {
 				t.Fatalf("with the parser alone (-), as it is (+):\n%s", d)
 			}
