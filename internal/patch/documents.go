@@ -42,7 +42,7 @@ type document struct {
 // read reads a file that passed the screen, or says why it is left alone. The
 // trees are those of the documents that may hold a marker.
 func (r *reader) read(f File) (*source, *Skipped) {
-	if k := CheckFile(f); k != nil {
+	if k := checkText(f); k != nil {
 		return nil, k
 	}
 	s := &r.source
@@ -59,6 +59,22 @@ func (r *reader) read(f File) (*source, *Skipped) {
 	}
 	s.collect()
 	return s, nil
+}
+
+// checkText is CheckFile for a file that is about to be parsed. A byte order mark
+// inside a file is refused: the parser, which is that of Kubernetes' tools too,
+// skips it, or a character elsewhere, depending on where its buffer begins.
+func checkText(f File) *Skipped {
+	if k := CheckFile(f); k != nil {
+		return k
+	}
+	text := bytes.TrimPrefix(f.Data, []byte(byteOrderMark))
+	i := bytes.Index(text, []byte(byteOrderMark))
+	if i < 0 {
+		return nil
+	}
+	s := notYAML("a byte order mark stands inside it").at(Marker{Path: f.Path, Line: 1 + bytes.Count(text[:i], []byte{'\n'})})
+	return &s
 }
 
 // document reads one document, or reports that the file is not as it should be.
@@ -102,7 +118,7 @@ func readWhole(f File) (*source, *Skipped) {
 		s := k.at(Marker{Path: f.Path, Line: line})
 		return nil, &s
 	}
-	if k := CheckFile(f); k != nil {
+	if k := checkText(f); k != nil {
 		return nil, k
 	}
 	docs := cut(f.Data, nil)

@@ -12,7 +12,7 @@ import (
 func TestEveryKnownDamageHasAFixture(t *testing.T) {
 	const table = `
 		blank-lines four-space-indent lists-indented-two-ways
-		crlf bom no-final-newline bom-crlf-no-final-newline mixed-line-ends carriage-returns
+		crlf bom no-final-newline bom-crlf-no-final-newline mixed-line-ends carriage-returns bom-inside
 		leading-document-start document-end comment-only-first-document several-documents
 		aligned-comments aligned-values trailing-spaces tabs-between line-of-a-tab long-lines
 		comments-everywhere comments-in-any-script

@@ -107,6 +107,8 @@ func FuzzApply(f *testing.F) {
 		f.Add(data, tags[(i+1)%len(tags)], uint8(webPinned|apiPinned))
 		f.Add(data, tags[(i+2)%len(tags)], uint8(i))
 	}
+	f.Add([]byte("\"$imagepolicy\":\":0web"), "0", uint8('b'))
+	f.Add([]byte("0: #0towpath:\n web #towpath:0"), "0", uint8(5))
 	f.Fuzz(holdsPromises)
 }
 
@@ -284,6 +286,7 @@ func FuzzApplyTogether(f *testing.F) {
 	for i := range hostile {
 		f.Add([]byte{byte(i), byte(i), byte(i + 1), byte(i >> 2), byte(3 * i), byte(i)}, "2.0.0", uint8(i))
 	}
+	f.Add([]byte("000000000000#0"), "0", uint8('q')) // byte order marks inside the file
 	f.Fuzz(func(t *testing.T, plan []byte, tag string, choice uint8) {
 		holdsPromises(t, together(plan), tag, choice)
 	})
