@@ -24,7 +24,7 @@ func TestTheCommandReferenceIsTrue(t *testing.T) {
 		"Data goes to standard output, progress and logs to standard error. Exit codes:\n\n" +
 		"| code | means | of |\n|---|---|---|\n" +
 		"| 0 | done; also when there are only warnings | every command |\n" +
-		"| 1 | `lint`: an error · `plan --exit-code`: something to do · `render`: an app that cannot be rendered · `set`: a marker that cannot be written, or a name that no marker has · `agent --once`: an app that is not healthy, or was not applied | these only |\n" +
+		"| 1 | `lint`: an error · `migrate`: nothing to migrate · `plan --exit-code`: something to do · `render`: an app that cannot be rendered · `set`: a marker that cannot be written, or a name that no marker has · `agent --once`: an app that is not healthy, or was not applied | these only |\n" +
 		"| 2 | a mistake in flags or arguments | every command |\n" +
 		"| 3 | could not finish; of `plan`, `why` and `run --once` also that a registry could not be asked, whatever else was printed or done | every command |\n")
 	for _, c := range rootCommand(std{}).Commands() {
