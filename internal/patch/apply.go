@@ -67,7 +67,7 @@ func (r *Result) file(f File, want map[string][]image.Ref, rd *reader) {
 	}
 	r.Edits = append(r.Edits, edits...)
 	r.UpToDate = append(r.UpToDate, p.current...)
-	refused := append(p.refused, broken...)
+	refused := slices.Concat(p.refused, broken)
 	slices.SortStableFunc(refused, func(a, b Skipped) int { return a.Line - b.Line })
 	r.Skipped = append(r.Skipped, refused...)
 }
