@@ -9,6 +9,7 @@ package manifest
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -130,9 +131,12 @@ func (r *Renderer) render(fsys fs.FS, d place) (a App) {
 		}
 		a.Reached = t.reachedPaths()
 	}()
-	if d.kustomized == "" {
+	switch {
+	case slices.Contains(d.Odd, d.Dir):
+		a.Problem = notRegular(d.Dir)
+	case d.kustomized == "":
 		a.Objects, a.Problem = t.plain(d)
-	} else {
+	default:
 		a.Objects, a.Problem = r.kustomize(t, d)
 	}
 	if a.Problem == nil {

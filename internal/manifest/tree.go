@@ -88,20 +88,9 @@ func (t *tree) find(name string) (kind, error) {
 	return t.kinds[name], nil
 }
 
-// ErrNotRegular is in the Problem of an app that has, or names, a link, a
-// submodule or a device where a file or a folder is wanted.
-var ErrNotRegular = errors.New("not followed")
-
-// notRegular words ErrNotRegular for one path.
-func notRegular(name string) error { return irregular(name) }
-
-type irregular string
-
-func (i irregular) Error() string {
-	return fmt.Sprintf("%s is a link or no regular file, and is not followed; put a copy there, or name its target in a kustomization.yaml", string(i))
+func notRegular(name string) error {
+	return fmt.Errorf("%s is a link or no regular file, and is not followed; put a copy there, or name its target in a kustomization.yaml", name)
 }
-
-func (irregular) Is(target error) bool { return target == ErrNotRegular }
 
 // cause takes the path out of an error whose text names it already.
 func cause(err error) error {

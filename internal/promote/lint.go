@@ -1,12 +1,11 @@
 package promote
 
 import (
-	"errors"
+	"cmp"
 	"io/fs"
 	"strings"
 
 	"towpath.dev/towpath/internal/manifest"
-	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 )
 
@@ -60,7 +59,7 @@ func (l *linter) render(r *manifest.Renderer, env policy.Environment, v envView)
 	var out []policy.Problem
 	for _, a := range apps {
 		for _, p := range a.Reached {
-			l.reached[p] = a.Dir
+			l.reached[p] = cmp.Or(l.reached[p], a.Dir)
 		}
 		if a.Problem != nil && !saidAlready(a, v) {
 			out = append(out, policy.Problem{Path: a.Dir, Object: "app " + env.Name + "/" + a.Name, Reason: a.Problem.Error(),
@@ -70,15 +69,13 @@ func (l *linter) render(r *manifest.Renderer, env policy.Environment, v envView)
 	return out
 }
 
-// saidAlready reports whether an app is not rendered because of a link or the
-// like that has its verdict.
+// saidAlready reports whether an app is not rendered because of a file, link or
+// the like that has its verdict.
 func saidAlready(a manifest.App, v envView) bool {
-	if !errors.Is(a.Problem, manifest.ErrNotRegular) {
-		return false
-	}
 	for _, app := range v.apps {
 		for _, k := range app.Skipped {
-			if app.Name == a.Name && (k.Verdict == patch.Link || k.Verdict == patch.Submodule || k.Verdict == patch.NotRead) && strings.HasPrefix(a.Problem.Error(), k.Path+" ") {
+			rest, is := strings.CutPrefix(a.Problem.Error(), k.Path)
+			if app.Name == a.Name && is && fileVerdict(k) && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " ")) {
 				return true
 			}
 		}

@@ -119,7 +119,7 @@ func (l *linter) outside(f patch.File, inside bool) []policy.Problem {
 			w.Hint = "names that start with a dot are left out: rename it, or take the marker away"
 		case rendered:
 			w.Reason = "no environment's directory holds the file, so nothing is written here"
-			w.Hint = fmt.Sprintf("put an images: entry with the marker into %s/kustomization.yaml, which uses it", app)
+			w.Hint = fmt.Sprintf("put an images: entry with the marker into the kustomization of %s, which uses it", app)
 		default:
 			w.Reason = "no environment's directory holds the file, so nothing is written here"
 			w.Hint = "mark the value in an environment's directory (" + strings.Join(first(l.paths, 3), ", ") + "), or take the marker away"
