@@ -148,14 +148,24 @@ func (l *line) before(s stop) string {
 
 // renders asks whether a folder can be an environment, and remembers why not.
 func (a *adoption) renders(dir string, failed map[string]string) bool {
-	if a.in.Renders == nil {
-		return true
+	reason := badPath(dir)
+	if reason == "" && a.in.Renders != nil {
+		reason = a.in.Renders(dir)
 	}
-	if reason := a.in.Renders(dir); reason != "" {
+	if reason != "" {
 		failed[dir] = reason
-		return false
 	}
-	return true
+	return reason == ""
+}
+
+// badPath says why no pipeline may have an environment at dir; empty: one may.
+func badPath(dir string) string {
+	e := policy.Environment{Name: "x", Path: dir, Merge: policy.MergePush, Update: &policy.Update{Policies: []string{policy.AllPolicies}}}
+	data := policy.FormatPipeline(policy.Pipeline{Name: "x", Branch: "main", Environments: []policy.Environment{e}})
+	for _, p := range policy.Load([]policy.File{{Path: policyDir + "/x.yaml", Data: data}}).Problems {
+		return p.Reason
+	}
+	return ""
 }
 
 // guessLines guesses environments from the names of folders; when no name says

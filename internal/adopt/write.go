@@ -40,13 +40,35 @@ func (a *adoption) write() {
 		a.pipelines = nil
 	}
 	for _, g := range a.guesses {
-		a.changed = append(a.changed, file{Path: g.Path, Data: policy.Format(g.Policy, g.Why+".", "Guessed by towpath adopt: correct it where it is wrong.")})
+		a.changed = append(a.changed, file{Path: g.Path, Data: policy.Format(g.Policy, wrapped(g.Why+"."), "Guessed by towpath adopt: correct it where it is wrong.")})
 	}
 	for _, l := range a.pipelines {
 		a.changed = append(a.changed, file{Path: l.Path, Data: policy.FormatPipeline(l.Pipeline,
-			"Guessed by towpath adopt: "+l.Why+".",
+			wrapped("Guessed by towpath adopt: "+l.Why+"."),
 			"auto merges a pull request when its gates pass; approval waits for a person as well.")})
 	}
+}
+
+// wrapWidth is how long the lines of a comment become, in bytes.
+const wrapWidth = 100
+
+// wrapped breaks a text into lines.
+func wrapped(s string) string {
+	var b strings.Builder
+	width := 0
+	for i, word := range strings.Fields(s) {
+		switch {
+		case i > 0 && width+len(word) >= wrapWidth:
+			b.WriteByte('\n')
+			width = 0
+		case i > 0:
+			b.WriteByte(' ')
+			width++
+		}
+		b.WriteString(word)
+		width += len(word)
+	}
+	return b.String()
 }
 
 // paths are the files with values, sorted.
