@@ -287,15 +287,7 @@ func (r *simpleReader) value(i int) bool {
 	if !ok || !r.scalar(i, end) {
 		return false
 	}
-	for !comment && r.goesOn() {
-		if r.nodes != nil || !r.next() {
-			return false
-		}
-		if _, comment, ok = plainEnd(r.cur, r.skipSpaces(0)); !ok {
-			return false
-		}
-	}
-	return true
+	return comment || !r.goesOn() || r.longPlain(i, end)
 }
 
 // ends reports whether nothing but a comment follows offset i.

@@ -65,34 +65,21 @@ func (r *simpleReader) missing() {
 
 // scalar takes the text between two offsets of the line, quotes included.
 func (r *simpleReader) scalar(i, end int) bool {
-	text := r.cur[i:end]
-	var style yaml.Style
-	switch text[0] {
-	case '"':
-		style = yaml.DoubleQuotedStyle
-		text = text[1 : len(text)-1]
-		if !knownEscapes(text) {
+	quote := r.cur[i]
+	if quote != '"' && quote != '\'' {
+		if string(r.cur[i:end]) == "<<" {
 			return false
 		}
-	case '\'':
-		style = yaml.SingleQuotedStyle
-		text = text[1 : len(text)-1]
-	default:
-		if string(text) == "<<" {
-			return false
+		if n := r.add(yaml.ScalarNode, i); n != nil {
+			n.Value = r.text[r.from+i : r.from+end]
 		}
-	}
-	n := r.add(yaml.ScalarNode, i)
-	if n == nil {
 		return true
 	}
-	n.Style = style
-	n.Value = r.text[r.from+i : r.from+end]
-	switch style {
-	case yaml.DoubleQuotedStyle:
-		n.Value = unescape(n.Value[1 : len(n.Value)-1])
-	case yaml.SingleQuotedStyle:
-		n.Value = strings.ReplaceAll(n.Value[1:len(n.Value)-1], "''", "'")
+	if quote == '"' && !knownEscapes(r.cur[i+1:end-1]) {
+		return false
+	}
+	if n := r.add(yaml.ScalarNode, i); n != nil {
+		r.quoted(n, r.text[r.from+i+1:r.from+end-1], quote)
 	}
 	return true
 }
@@ -135,24 +122,96 @@ func unescape(text string) string {
 	return b.String()
 }
 
-// longQuoted checks a quoted scalar that starts at offset i and ends on a line
-// below. Where a tree is wanted, folding it is left to the parser.
-func (r *simpleReader) longQuoted(i int) bool {
-	if r.nodes != nil {
-		return false
+// folded joins the lines of a scalar: one break is a space, of several the first
+// is none.
+type folded struct {
+	text   strings.Builder
+	breaks int
+}
+
+func (f *folded) add(text []byte) {
+	switch {
+	case f.breaks == 1:
+		f.text.WriteByte(' ')
+	case f.breaks > 1:
+		for range f.breaks - 1 {
+			f.text.WriteByte('\n')
+		}
 	}
+	f.breaks = 0
+	f.text.Write(text)
+}
+
+// longPlain reads on in a plain scalar whose first line is between two offsets.
+func (r *simpleReader) longPlain(i, end int) bool {
+	var n *yaml.Node
+	var f folded
+	if r.nodes != nil {
+		siblings := r.top().node.Content
+		n = siblings[len(siblings)-1]
+		f.add(r.cur[i:end])
+	}
+	for comment, ok := false, true; !comment && r.goesOn(); {
+		for i = 0; i == len(r.cur) || f.breaks == 0; f.breaks++ {
+			if !r.next() {
+				return false
+			}
+			i = r.skipSpaces(0)
+		}
+		if end, comment, ok = plainEnd(r.cur, i); !ok {
+			return false
+		}
+		if n != nil {
+			f.add(r.cur[i:end])
+		}
+		f.breaks = 0
+	}
+	if n != nil {
+		n.Value = f.text.String()
+	}
+	return true
+}
+
+// longQuoted reads a quoted scalar that starts at offset i and ends on a line
+// below.
+func (r *simpleReader) longQuoted(i int) bool {
+	n := r.add(yaml.ScalarNode, i)
 	quote := r.cur[i]
-	for part := r.cur[i+1:]; ; part = r.cur {
+	var f folded
+	for first, part := true, r.cur[i+1:]; ; first, part = false, r.cur {
 		end, closed := quoteEnd(part, quote)
 		if quote == '"' && !knownEscapes(part[:end]) {
 			return false
 		}
+		text := part[:end]
+		if !first {
+			text = bytes.TrimLeft(text, " \t")
+		}
+		if !closed {
+			text = bytes.TrimRight(text, " \t")
+		}
+		if n != nil && (first || closed || len(text) > 0) {
+			f.add(text)
+		}
 		if closed {
+			r.quoted(n, f.text.String(), quote)
 			return r.ends(len(r.cur) - len(part) + end + 1)
 		}
+		f.breaks++
 		if r.at == len(r.data) || !r.next() || bytes.HasPrefix(r.cur, []byte("...")) || bytes.HasPrefix(r.cur, []byte("---")) {
 			return false
 		}
+	}
+}
+
+// quoted gives a node the value of a text that stood in quotes.
+func (r *simpleReader) quoted(n *yaml.Node, text string, quote byte) {
+	switch {
+	case n == nil:
+	case quote == '"':
+		n.Style, n.Value = yaml.DoubleQuotedStyle, unescape(text)
+	default:
+		n.Style, n.Value = yaml.SingleQuotedStyle, strings.ReplaceAll(text, "''", "'")
 	}
 }
 
