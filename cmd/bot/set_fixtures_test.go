@@ -13,6 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/test/fixtures"
 )
 
@@ -220,6 +223,15 @@ func TestSetKeepsModesAndLinks(t *testing.T) {
 	printed, _ := runSet(t, dir, []string{"web=registry.example/web:2.0.0"})
 	if len(printed.Edits) != len(modes) {
 		t.Errorf("edits: %v, want one for each of %d files", printed.Edits, len(modes))
+	}
+	verdicts := map[string]patch.Verdict{}
+	for _, k := range printed.Skipped {
+		verdicts[k.Path] = k.Verdict
+	}
+	// inside.yaml is silent: the file that it leads to is read at its own place.
+	want := map[string]patch.Verdict{"out.yaml": patch.Link, "absolute.yaml": patch.Link, "folder": patch.Link, "dangling.yaml": patch.Link, "loop.yaml": patch.Link}
+	if d := cmp.Diff(want, verdicts); d != "" {
+		t.Errorf("verdicts (-want +got):\n%s", d)
 	}
 	for name, mode := range modes {
 		expectFile(t, filepath.Join(dir, name), wanted, mode)
