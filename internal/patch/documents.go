@@ -30,6 +30,7 @@ type reader struct {
 	source source
 	simple simpleReader
 	nodes  nodes
+	count  int // of documents; a part may hold several
 }
 
 // document is one part of a file, from a "---" to before the next.
@@ -47,7 +48,7 @@ func (r *reader) read(f File) (*source, *Skipped) {
 	}
 	s := &r.source
 	*s = source{data: f.Data, lines: s.lines, spots: s.spots[:0], docs: cut(f.Data, s.docs[:0])}
-	r.nodes.used = 0
+	r.nodes.used, r.count = 0, len(s.docs)
 	if r.whole || len(s.docs) > MaxDocuments {
 		return readWhole(f)
 	}
@@ -97,7 +98,7 @@ func (r *reader) document(s *source, d *document) bool {
 		r.nodes.used = used
 	}
 	trees, err := parse(data)
-	if err != nil {
+	if r.count += len(trees) - 1; err != nil || r.count > MaxDocuments {
 		return false
 	}
 	for _, t := range trees {
