@@ -15,16 +15,21 @@ type planned struct {
 
 // plan decides for each marker of a wanted policy what its text becomes.
 func plan(found []target, broken []Skipped, want map[string][]image.Ref) planned {
-	torn := map[string]bool{} // policy → one of its part markers cannot be written
+	torn := map[string]int{} // policy → the line of the first of its markers that cannot be written
+	tear := func(policy string, line int) {
+		if first := torn[policy]; first == 0 || line < first {
+			torn[policy] = line
+		}
+	}
 	for _, b := range broken {
-		torn[b.Policy] = true
+		tear(b.Policy, b.Line)
 	}
 	values := make([]string, len(found))
 	faults := make([]fault, len(found))
 	for i, t := range found {
 		values[i], faults[i] = wanted(t.marker, want[t.marker.Policy])
 		if faults[i].is() && t.marker.Part != PartRef {
-			torn[t.marker.Policy] = true
+			tear(t.marker.Policy, t.marker.Line)
 		}
 	}
 	var p planned
@@ -32,8 +37,8 @@ func plan(found []target, broken []Skipped, want map[string][]image.Ref) planned
 		if len(want[t.marker.Policy]) == 0 {
 			continue
 		}
-		if !faults[i].is() && t.marker.Part != PartRef && torn[t.marker.Policy] {
-			faults[i] = fault{AnotherRefused, fmt.Sprintf("another part of %s in this file cannot be written", t.marker.Policy), "mend that one: parts of one reference change together"}
+		if line := torn[t.marker.Policy]; !faults[i].is() && t.marker.Part != PartRef && line > 0 {
+			faults[i] = fault{AnotherRefused, fmt.Sprintf("another marker of %s in this file, in line %d, cannot be written", t.marker.Policy, line), "mend that one: parts of one reference change together"}
 		}
 		switch {
 		case faults[i].is():
