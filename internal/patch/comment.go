@@ -28,11 +28,20 @@ var (
 // nameLetters are the characters of policies' names.
 const nameLetters = "abcdefghijklmnopqrstuvwxyz0123456789-."
 
+// nameIn is the name that a text begins with: in a quoted value the closing quote
+// may follow it.
+func nameIn(text string) string {
+	return text[:len(text)-len(strings.TrimLeft(text, nameLetters))]
+}
+
 // glance returns the policies that the markers of data may name, without
 // parsing it, or sure false when only a parser can tell.
 func glance(data []byte) (policies []string, sure bool) {
 	for _, m := range ownMarkers.FindAllSubmatch(data, -1) {
 		policies = append(policies, string(m[1]))
+		if name := nameIn(string(m[1])); name != policies[len(policies)-1] {
+			policies = append(policies, name)
+		}
 	}
 	flux := fluxMarkers.FindAllSubmatch(data, -1)
 	for _, m := range flux {

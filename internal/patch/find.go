@@ -193,8 +193,7 @@ func (s *source) asText(start, end int) (target, bool) {
 		return target{}, false
 	}
 	c, ok := readComment(string(line[i:]), false)
-	name := len(c.policy) - len(strings.TrimLeft(c.policy, nameLetters)) // a closing quote may follow it
-	return target{marker: Marker{Policy: c.policy[:name], Column: 1 + utf8.RuneCount(line[:i])}}, ok
+	return target{marker: Marker{Policy: nameIn(c.policy), Column: 1 + utf8.RuneCount(line[:i])}}, ok
 }
 
 const (

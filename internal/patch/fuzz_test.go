@@ -287,6 +287,7 @@ func FuzzApplyTogether(f *testing.F) {
 		f.Add([]byte{byte(i), byte(i), byte(i + 1), byte(i >> 2), byte(3 * i), byte(i)}, "2.0.0", uint8(i))
 	}
 	f.Add([]byte("000000000000#0"), "0", uint8('q')) // byte order marks inside the file
+	f.Add([]byte("+Z"), "0", uint8('*'))             // a marker's words inside a quoted value
 	f.Fuzz(func(t *testing.T, plan []byte, tag string, choice uint8) {
 		holdsPromises(t, together(plan), tag, choice)
 	})
