@@ -33,7 +33,7 @@ type Note struct {
 
 // String is "path:line: Kind/name: field: reason; what to do instead".
 func (n Note) String() string {
-	s := n.Path
+	s := oneLine(n.Path)
 	if n.Line > 0 {
 		s = fmt.Sprintf("%s:%d", s, n.Line)
 	}

@@ -178,9 +178,9 @@ func (l *line) promotable() {
 			continue
 		}
 		if before != nil && stage > last {
-			text := fmt.Sprintf("To let versions arrive here from %s instead of from the registry, replace update by from: [%s]", before.Name, before.Name)
+			text := fmt.Sprintf("To let versions arrive from %s instead, replace update by from: [%s]", before.Name, before.Name)
 			if !slices.Equal(before.Update.Policies, s.Update.Policies) {
-				text += ", and let the markers here name the policies that they name there"
+				text += "; the markers must name the same policies in both"
 			}
 			s.say(text + ".")
 		}
