@@ -193,8 +193,15 @@ func (a *adoption) name(byImage map[string][]*lot) {
 	for _, p := range a.in.Config.Policies {
 		taken[p.Name] = true
 	}
+	paths := []string{}
 	for _, f := range a.in.Files {
-		taken[strings.TrimSuffix(strings.TrimPrefix(f.Path, policyDir+"/"), path.Ext(f.Path))] = true // its file would be overwritten
+		paths = append(paths, f.Path)
+	}
+	for _, l := range a.pipelines {
+		paths = append(paths, l.Path)
+	}
+	for _, p := range paths { // whose files would be overwritten
+		taken[strings.TrimSuffix(strings.TrimPrefix(p, policyDir+"/"), path.Ext(p))] = true
 	}
 	short := map[string]int{}
 	for _, lots := range byImage {
@@ -298,7 +305,7 @@ func (a *adoption) agree() {
 			}
 		}
 		if _, bad := patch.Values(all); len(bad) > 0 {
-			return fmt.Sprintf("the policy %s has another value in this app: %s", v.policy, bad[0].Reason), "give both one value, or write a policy of its own for one of them"
+			return bad[0].Reason + ", and a policy has one value in an app", "give both one value, or write a policy of its own for one of them"
 		}
 		said[key] = all
 		return "", ""

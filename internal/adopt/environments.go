@@ -236,6 +236,7 @@ func nameLines(lines []line) {
 	for i := range lines {
 		l := &lines[i]
 		prefix := l.name
+		l.name = cmp.Or(label(l.name), "delivery")
 		if len(lines) == 1 {
 			l.name, prefix = "delivery", ""
 		}
