@@ -235,6 +235,7 @@ func printProblemsOf(w io.Writer, problems []finding, all bool) {
 		printFindings(w, problems)
 		return
 	}
+	problems = slices.Clone(problems)
 	slices.SortStableFunc(problems, func(a, b finding) int { return cmp.Compare(weight(a), weight(b)) })
 	printFindings(w, problems[:maxShown])
 	errs := 0
