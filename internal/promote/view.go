@@ -132,7 +132,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 			for _, m := range a.Markers {
 				used[m.Policy] = true
 				if pol, ok := cfg.Policy(m.Policy); ok {
-					out = append(out, otherImage(m, pol)...)
+					out = append(out, otherImage(m, pol, a.Values[m.Policy].Repo)...)
 					continue
 				}
 				out = append(out, unknownPolicy(m, cfg.Problems))
@@ -200,9 +200,12 @@ func placeOf(p policy.Problem) string {
 
 // otherImage warns of a marker whose value is of another image than its
 // policy's: the next update would replace one image by the other.
-func otherImage(m patch.Marker, p policy.Policy) []policy.Problem {
+func otherImage(m patch.Marker, p policy.Policy, whole image.Repo) []policy.Problem {
 	ref, err := m.Ref()
 	have := ref.Repo
+	if m.Part == patch.PartRepository { // half a name: what it is together with its registry
+		have = whole
+	}
 	if err != nil || have == (image.Repo{}) || have.Canonical() == p.Image.Canonical() {
 		return nil
 	}
