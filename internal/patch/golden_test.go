@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"towpath.dev/towpath/test/fixtures"
 )
@@ -226,6 +227,12 @@ func onlyValue(t testing.TB, was, is string, e Edit) {
 	gone, come := was[head:len(was)-tail], is[head:len(is)-tail]
 	if !strings.Contains(`"`+e.New+`"'`+e.New+`'`, come) {
 		t.Errorf("%s:%d: %q came, which is not of the value %q", e.Path, e.Line, come, e.New)
+	}
+	if strings.Contains(gone, `\`) { // escapes: take all between the quotes, and read it
+		from, to := strings.LastIndexByte(was[:head+1], '"'), head+len(gone)+strings.IndexByte(was[head+len(gone):], '"')
+		if err := yaml.Unmarshal([]byte(was[max(from, 0):to+1]), &gone); err != nil {
+			t.Errorf("%s:%d: %q went, which is no value: %v", e.Path, e.Line, gone, err)
+		}
 	}
 	if !strings.Contains(`"`+e.Old+`"'`+e.Old+`'`, gone) && strings.ContainsAny(gone, " \t#,{}[]") {
 		t.Errorf("%s:%d: %q went, which is not of the value %q", e.Path, e.Line, gone, e.Old)
