@@ -59,7 +59,7 @@ func (r *Result) file(f File, want map[string][]image.Ref, rd *reader) {
 	found, broken := s.targets(f.Path)
 	broken = slices.DeleteFunc(broken, func(k Skipped) bool { return k.Policy != "" && len(want[k.Policy]) == 0 })
 	p := plan(found, broken, want)
-	edits, err := r.change(f, proof{source: s, found: found}, p.splices)
+	edits, err := r.change(f, proof{source: s, after: &rd.after, found: found}, p.splices)
 	if err != nil {
 		for _, c := range p.splices {
 			p.refused = append(p.refused, wouldChangeMore(err).at(c.marker))

@@ -28,6 +28,7 @@ const (
 type reader struct {
 	whole  bool // let the parser read everything: the proof that the rest is right
 	source source
+	after  source // of a changed file
 	simple simpleReader
 	nodes  nodes
 	count  int // of documents; a part may hold several
@@ -47,12 +48,11 @@ func (r *reader) read(f File) (*source, *Skipped) {
 		return nil, k
 	}
 	s := &r.source
-	*s = source{data: f.Data, lines: s.lines, spots: s.spots[:0], docs: cut(f.Data, s.docs[:0])}
+	s.reset(f.Data)
 	r.nodes.used, r.count = 0, len(s.docs)
 	if r.whole || len(s.docs) > MaxDocuments {
 		return readWhole(f)
 	}
-	s.lines = lineStarts(f.Data, s.lines[:0])
 	for i := range s.docs {
 		if !r.document(s, &s.docs[i]) {
 			return readWhole(f)
@@ -76,6 +76,11 @@ func checkText(f File) *Skipped {
 	}
 	s := notYAML("a byte order mark stands inside it").at(Marker{Path: f.Path, Line: 1 + bytes.Count(text[:i], []byte{'\n'})})
 	return &s
+}
+
+// reset begins with another text in the same memory.
+func (s *source) reset(data []byte) {
+	*s = source{data: data, lines: lineStarts(data, s.lines[:0]), docs: cut(data, s.docs[:0]), spots: s.spots[:0]}
 }
 
 // document reads one document, or reports that the file is not as it should be.
@@ -181,7 +186,9 @@ func cut(data []byte, docs []document) []document {
 		i += n + 1
 		rest := data[i+len(separator)-1:]
 		if len(rest) == 0 || rest[0] == '\n' || rest[0] == '\r' || isBlank(rest[0]) {
-			docs = append(docs, document{start: start, end: i})
+			if docs = append(docs, document{start: start, end: i}); len(docs) > MaxDocuments {
+				return docs // too many anyway
+			}
 			start = i
 		}
 	}

@@ -11,6 +11,7 @@ import (
 // proof is what a file was before it was changed, and what was to change.
 type proof struct {
 	source *source
+	after  *source               // for the new text; its memory is used again
 	found  []target              // all usable markers
 	values map[*yaml.Node]string // what the marked scalars shall hold now
 }
@@ -21,7 +22,8 @@ type proof struct {
 // reader read the old text, its tree is compared with the parser's tree of the
 // new one, so that two readers that share no code must agree.
 func (p proof) holds(data []byte) error {
-	after := &source{data: data, lines: lineStarts(data, nil), docs: cut(data, nil)}
+	after := p.after
+	after.reset(data)
 	before := p.source
 	if len(before.docs) != len(after.docs) {
 		return errDocuments
