@@ -110,6 +110,7 @@ func FuzzApply(f *testing.F) {
 	f.Add([]byte("\"$imagepolicy\":\":0web"), "0", uint8('b'))
 	f.Add([]byte("0: #0towpath:\n web #towpath:0"), "0", uint8(5))
 	f.Add([]byte(`b: "sha256:a\aa{a" # towpath: api:digest`), "0", uint8(3))
+	f.Add([]byte(`b: '\\x/y' # towpath: api:name`), "0", uint8('O'))
 	f.Fuzz(holdsPromises)
 }
 
