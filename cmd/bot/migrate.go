@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -68,6 +69,13 @@ func migrateCommand(s std) *cobra.Command {
 func migrateDir(s std, p proposal, m migration, dir string) error {
 	if _, err := os.Stat(dir); err != nil {
 		return usagef("open the repository: %w", err)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if root := repositoryRoot(abs); root != abs {
+		return usagef("%s is not the root of the repository, where policies/ belongs; that is %s", dir, root)
 	}
 	files, skipped, err := yamlFiles(dir)
 	if err != nil {

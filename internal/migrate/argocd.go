@@ -39,7 +39,7 @@ type app struct {
 	annotations value
 	paths       []string // folders of its manifests in this repository
 	places      map[string]bool
-	base, write string // branches; "" when not said
+	base        string // the branch it is read from; "" when not said
 	merge       policy.Merge
 	used        bool
 	remarks     []string

@@ -92,7 +92,7 @@ func (m *argo) pipeline() *line {
 			}
 		}
 		for _, p := range a.paths {
-			m.stop(l, a, p, m.directory(p, group[p], paths), names)
+			m.stop(l, a, p, policy.Environment{Path: m.directory(p, group[p], paths), Merge: a.merge, Update: &policy.Update{Policies: slices.Clone(names)}})
 		}
 	}
 	if len(l.stops) == 0 {
@@ -129,8 +129,8 @@ func (m *argo) directory(p, group string, paths []string) string {
 }
 
 // stop adds an environment for a folder of an application.
-func (m *argo) stop(l *line, a *app, folder, dir string, names []string) {
-	s := &stop{Environment: policy.Environment{Path: dir, Merge: a.merge, Update: &policy.Update{Policies: names}}, origin: a.o}
+func (m *argo) stop(l *line, a *app, folder string, env policy.Environment) {
+	s := &stop{Environment: env, origin: a.o}
 	for _, text := range a.remarks {
 		s.todo(text)
 	}
@@ -143,7 +143,7 @@ func (m *argo) stop(l *line, a *app, folder, dir string, names []string) {
 		off(fmt.Sprintf("source.path: %s is a chart, and Towpath renders plain manifests and kustomizations only; render the chart into a folder", folder))
 	case a.base != "" && a.base != l.branch:
 		off(fmt.Sprintf("source.targetRevision: one pipeline has one branch, %s, and this one is %s", l.branch, short(a.base)))
-	case len(names) == 0:
+	case len(env.Update.Policies) == 0:
 		off("image-list: no policy that works belongs to it; correct one and name it in update.policies")
 	}
 	l.stops = append(l.stops, s)

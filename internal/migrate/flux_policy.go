@@ -50,9 +50,9 @@ func (m *flux) policy(o *object) *draft {
 }
 
 // unable notes why a draft cannot work as it is.
-func (m *collector) unable(d *draft, line int, key, text string) {
+func (c *collector) unable(d *draft, line int, key, text string) {
 	d.unable = true
-	d.todo(key, m.note(d.origin, line, text+". Until then the policy is a comment"))
+	d.todo(key, c.note(d.origin, line, text+". Until then the policy is a comment"))
 }
 
 func (m *flux) selector(d *draft, v value) {
@@ -112,7 +112,7 @@ func (m *flux) digests(d *draft, spec value) {
 		if own, ok := every(interval.text()); ok {
 			if have, ok := strings.CutPrefix(d.Schedule, "@every "); ok {
 				if listed, ok := every(have); ok && own < listed {
-					d.Schedule = "@every " + interval.text()
+					d.Schedule, _ = scheduleOf(interval.text())
 				}
 			}
 		}
@@ -127,6 +127,15 @@ func every(s string) (time.Duration, bool) {
 	return v, err == nil && v >= leastEvery
 }
 
+// scheduleOf is the schedule for an interval; false: there is none.
+func scheduleOf(interval string) (string, bool) {
+	v, ok := every(interval)
+	if usual, _ := every(strings.TrimPrefix(policy.DefaultSchedule, "@every ")); v == usual {
+		return policy.DefaultSchedule, ok
+	}
+	return "@every " + interval, ok
+}
+
 // repository brings in what an ImageRepository says.
 func (m *flux) repository(d *draft, r *object) {
 	spec := r.field("spec")
@@ -138,9 +147,9 @@ func (m *flux) repository(d *draft, r *object) {
 	d.Image = repo
 	d.from = append(d.from, r.String()+" in "+r.path)
 	interval := spec.get("interval")
-	switch _, ok := every(interval.text()); {
+	switch schedule, ok := scheduleOf(interval.text()); {
 	case ok:
-		d.Schedule = "@every " + interval.text()
+		d.Schedule = schedule
 	case interval.ok():
 		d.todo("schedule", m.note(r, interval.line(), fmt.Sprintf("interval: %q is no interval of a second or more; write a schedule, or %s holds", short(interval.text()), policy.DefaultSchedule)))
 	}

@@ -53,9 +53,9 @@ func TestPoliciesOfFlux(t *testing.T) {
 	const plain = "image: ghcr.io/acme/web, interval: 5m0s"
 	const semver = "policy: {semver: {range: 1.x}}"
 	for name, e := range map[string]example{
-		"an interval is a schedule, the default too": {
-			yaml: fluxRepository(plain) + fluxPolicy("web", semver),
-			want: map[string][]string{"policies/web.yaml": {`schedule: "@every 5m0s"`, `range: "1.x"`, "!TODO"}, "notes": {"!ImagePolicy/web: ."}},
+		"an interval is a schedule, unless it is the default": {
+			yaml: fluxRepository(plain) + fluxPolicy("web", semver) + strings.ReplaceAll(fluxRepository("image: a/b, interval: 1h")+fluxPolicy("api", semver), "web", "api"),
+			want: map[string][]string{"policies/api.yaml": {`schedule: "@every 1h"`}, "policies/web.yaml": {"!schedule", `range: "1.x"`, "!TODO"}, "notes": {"!ImagePolicy/web: ."}},
 		},
 		"an interval below a second is none": {
 			yaml: fluxRepository("image: a/b, interval: 10ms") + fluxPolicy("web", semver),
@@ -79,7 +79,7 @@ func TestPoliciesOfFlux(t *testing.T) {
 				fluxPolicy("d", semver+", digestReflectionPolicy: Sometimes"),
 			want: map[string][]string{
 				"policies/a.yaml": {"pin: digest", "!refreshDigest"}, "policies/b.yaml": {"pin: digest", "refreshDigest: true", `"@every 1m"`},
-				"policies/c.yaml": {"refreshDigest: true", `"@every 5m0s"`}, "policies/d.yaml": {"!pin: digest\n"}, "notes": {`"Sometimes" is unknown`},
+				"policies/c.yaml": {"refreshDigest: true", "!schedule"}, "policies/d.yaml": {"!pin: digest\n"}, "notes": {`"Sometimes" is unknown`},
 			},
 		},
 		"an expression that does not compile, or a group that is not there, makes a comment of the policy": {

@@ -3,7 +3,6 @@ package migrate
 import (
 	"bytes"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"unicode"
@@ -302,9 +301,6 @@ func newObjects(path string, offset int, n *yaml.Node, depth int) []*object {
 	o.labels = meta.get("labels").pairs()
 	return []*object{o}
 }
-
-// folder is the folder of the object's file.
-func (o *object) folder() string { return path.Dir(o.path) }
 
 // oneLine keeps a text of a file from breaking a line or flooding it.
 func oneLine(s string) string {
