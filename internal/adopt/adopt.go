@@ -96,7 +96,7 @@ const policyDir = "policies"
 // input gives the same proposal, and proposing again for what it wrote proposes
 // nothing.
 func Propose(in Input) Proposal {
-	a := &adoption{in: in, files: map[string]patch.File{}}
+	a := &adoption{in: in, files: map[string]patch.File{}, named: map[string]bool{}}
 	a.find()
 	a.place()
 	a.assign()
@@ -109,6 +109,7 @@ type adoption struct {
 	in        Input
 	files     map[string]patch.File // what was looked into, by path
 	markers   []patch.Marker        // that were there before
+	named     map[string]bool       // names that entries of images: replace
 	values    []*value              // that can be marked
 	left      []Left
 	envs      []environment
@@ -160,6 +161,11 @@ func (a *adoption) result() Proposal {
 	slices.SortFunc(p.Marks, func(x, y Mark) int {
 		return cmp.Or(strings.Compare(x.Path, y.Path), cmp.Compare(x.Line, y.Line), strings.Compare(string(x.Part), string(y.Part)))
 	})
+	for i, l := range p.Left {
+		if l.Reason == hasNoTag && a.named[l.Value] {
+			p.Left[i].Reason, p.Left[i].Hint = "an entry of images: in a kustomization gives it its tag", ""
+		}
+	}
 	slices.SortStableFunc(p.Left, func(x, y Left) int {
 		return cmp.Or(strings.Compare(x.Path, y.Path), cmp.Compare(x.Line, y.Line), strings.Compare(x.Value, y.Value))
 	})

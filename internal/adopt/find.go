@@ -82,6 +82,9 @@ func (a *adoption) look(f patch.File, charts map[string]bool) {
 	for _, d := range docs {
 		w.document(f.Path, d)
 	}
+	for _, name := range w.named {
+		a.named[name] = true
+	}
 	if isGenerated(f) {
 		for i := range w.found {
 			w.found[i].reason, w.found[i].hint = "the file says that it is generated", "change what it is generated from"

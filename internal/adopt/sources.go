@@ -18,6 +18,7 @@ func (w *walker) kustomizeImages(list *yaml.Node) {
 		}
 		f := kustomizeImage(e)
 		f.named, f.slot = text(e, "name"), "images["+text(e, "name")+"]"
+		w.named = append(w.named, f.named)
 		w.add(f)
 	}
 }

@@ -12,6 +12,7 @@ import (
 // walker collects what the documents of one file hold.
 type walker struct {
 	found []finding
+	named []string // the names that entries of images: replace
 }
 
 func (w *walker) add(f finding) {
