@@ -21,10 +21,15 @@ func Apply(files []File, sets []Set) Result {
 
 // apply is Apply with a reader, so that a test can compare ways of reading.
 func apply(files []File, sets []Set, rd *reader) Result {
-	want := map[string][]image.Ref{} // policy → the different references wanted
-	for _, s := range sets {
-		if !slices.Contains(want[s.Policy], s.Ref) {
-			want[s.Policy] = append(want[s.Policy], s.Ref)
+	want := make(map[string][]image.Ref, len(sets)) // policy → the different references wanted
+	refs := make([]image.Ref, len(sets))            // of most policies one: not an allocation each
+	for i, s := range sets {
+		switch old := want[s.Policy]; {
+		case old == nil:
+			refs[i] = s.Ref
+			want[s.Policy] = refs[i : i+1 : i+1]
+		case !slices.Contains(old, s.Ref):
+			want[s.Policy] = append(old, s.Ref)
 		}
 	}
 	var r Result
