@@ -152,6 +152,25 @@ func adoptedOf(p adopt.Proposal) adopted {
 // sayAdopted says what was found, what was guessed and why, what is left, and what comes
 // next.
 func sayAdopted(w io.Writer, p adopt.Proposal, written bool) {
+	sayMarks(w, p, written)
+	sayGuesses(w, p)
+	if len(p.Left) > 0 {
+		fmt.Fprintf(w, "\nleft as they are:\n")
+		for _, l := range p.Left {
+			fmt.Fprintf(w, "  %s\n", l)
+		}
+	}
+	switch {
+	case len(p.Files) == 0:
+	case written:
+		fmt.Fprintf(w, "\nnext: towpath lint, commit and push, towpath plan\n")
+	default:
+		fmt.Fprintf(w, "\nnext: towpath adopt --write\n")
+	}
+}
+
+// sayMarks counts what is marked.
+func sayMarks(w io.Writer, p adopt.Proposal, written bool) {
 	images, files := map[string]bool{}, map[string]bool{}
 	for _, m := range p.Marks {
 		images[m.Image], files[m.Path] = true, true
@@ -172,6 +191,10 @@ func sayAdopted(w io.Writer, p adopt.Proposal, written bool) {
 		fmt.Fprintf(w, "; %d are of images that --image leaves out", p.Others)
 	}
 	fmt.Fprintln(w)
+}
+
+// sayGuesses explains new policies and environments.
+func sayGuesses(w io.Writer, p adopt.Proposal) {
 	if len(p.Policies) > 0 {
 		fmt.Fprintf(w, "\npolicies, guessed from the tags:\n")
 		for _, g := range p.Policies {
@@ -187,18 +210,5 @@ func sayAdopted(w io.Writer, p adopt.Proposal, written bool) {
 			}
 			fmt.Fprintf(w, "  %s: %s: %s, merge: %s\n", e.Name, e.Path, from, e.Merge)
 		}
-	}
-	if len(p.Left) > 0 {
-		fmt.Fprintf(w, "\nleft as they are:\n")
-		for _, l := range p.Left {
-			fmt.Fprintf(w, "  %s\n", l)
-		}
-	}
-	switch {
-	case len(p.Files) == 0:
-	case written:
-		fmt.Fprintf(w, "\nnext: towpath lint, commit and push, towpath plan\n")
-	default:
-		fmt.Fprintf(w, "\nnext: towpath adopt --write\n")
 	}
 }
