@@ -37,15 +37,12 @@ func nameIn(text string) string {
 // glance returns the policies that the markers of data may name, without
 // parsing it, or sure false when only a parser can tell.
 func glance(data []byte) (policies []string, sure bool) {
-	for _, m := range ownMarkers.FindAllSubmatch(data, -1) {
+	flux := fluxMarkers.FindAllSubmatch(data, -1)
+	for _, m := range slices.Concat(ownMarkers.FindAllSubmatch(data, -1), flux) {
 		policies = append(policies, string(m[1]))
-		if name := nameIn(string(m[1])); name != policies[len(policies)-1] {
+		if name := nameIn(string(m[1])); name != string(m[1]) {
 			policies = append(policies, name)
 		}
-	}
-	flux := fluxMarkers.FindAllSubmatch(data, -1)
-	for _, m := range flux {
-		policies = append(policies, string(m[1]))
 	}
 	return policies, len(flux) == bytes.Count(data, []byte(fluxToken))
 }

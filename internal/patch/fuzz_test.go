@@ -111,6 +111,7 @@ func FuzzApply(f *testing.F) {
 	f.Add([]byte("0: #0towpath:\n web #towpath:0"), "0", uint8(5))
 	f.Add([]byte(`b: "sha256:a\aa{a" # towpath: api:digest`), "0", uint8(3))
 	f.Add([]byte(`b: '\\x/y' # towpath: api:name`), "0", uint8('O'))
+	f.Add([]byte("010601hcr.io/example/web:1.0.0\"# {\"$imagepolicy\": \"flux-system:web , \""), "(601", uint8(1))
 	f.Fuzz(holdsPromises)
 }
 
