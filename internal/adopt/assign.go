@@ -48,8 +48,9 @@ func (a *adoption) overridden(v *value) bool {
 	})
 }
 
-// useExisting gives values the policies that are there. A policy whose markers hold
-// tags of another form is for other values.
+// useExisting gives values the policies that are there, first those that enter the
+// value's environment. A policy whose markers hold tags of another form is for
+// other values.
 func (a *adoption) useExisting() {
 	shapes := map[string]map[string]bool{} // by policy
 	for _, m := range a.markers {
@@ -63,7 +64,7 @@ func (a *adoption) useExisting() {
 		shapes[m.Policy][shape(tag)] = true
 	}
 	a.keep(func(v *value) (reason, hint string) {
-		for _, p := range a.in.Config.Policies {
+		for _, p := range a.byEntry(v) {
 			if p.Image.Canonical() != v.ref.Repo.Canonical() {
 				continue
 			}
@@ -82,6 +83,28 @@ func (a *adoption) useExisting() {
 		}
 		return reason, hint
 	})
+}
+
+// byEntry returns the policies that are there: first those whose tags come to the
+// environment of v, from the registry or from the environments before.
+func (a *adoption) byEntry(v *value) []policy.Policy {
+	byName := map[string]environment{}
+	for _, e := range a.envs {
+		byName[e.Name] = e
+	}
+	e := byName[v.env]
+	for e.from != "" {
+		e = byName[e.from]
+	}
+	enter, others := []policy.Policy{}, []policy.Policy{}
+	for _, p := range a.in.Config.Policies {
+		if e.update.Has(p.Name) {
+			enter = append(enter, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	return append(enter, others...)
 }
 
 // cannotUse says why a policy that takes a value's tag cannot write the value.
