@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	guideFile    = regexp.MustCompile("(?ms)^```yaml\n# ([a-z/.]+)\n(.*?)^```$")
-	guideConsole = regexp.MustCompile("(?ms)^```console\n\\$ towpath adopt \\.\n(.*?)^```$")
+	guideFile    = regexp.MustCompile("(?ms)```yaml\n# ([a-z/.]+)\n(.*?\n)```$")
+	guideConsole = regexp.MustCompile("(?ms)```console\n\\$ towpath adopt \\.\n(.*?\n)```$")
 )
 
 // TestTheGuideToAdoptingShowsWhatIsPrinted adopts the repository of the guide.

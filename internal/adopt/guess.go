@@ -81,7 +81,10 @@ func guess(tag image.Tag, repo image.Repo) rule {
 // number.
 func isCommit(t string) bool {
 	m := commitTag.FindStringSubmatch(t)
-	return m != nil && (strings.ContainsAny(m[1], "abcdef") || len(m[1]) == 7 || len(m[1]) == 40)
+	if len(m) < 2 {
+		return false
+	}
+	return strings.ContainsAny(m[1], "abcdef") || len(m[1]) == 7 || len(m[1]) == 40
 }
 
 func newest() *policy.Numerical { return &policy.Numerical{Order: policy.OrderNewest} }

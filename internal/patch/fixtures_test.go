@@ -76,7 +76,7 @@ func TestEveryVerdictOccursInAReport(t *testing.T) {
 		reports.WriteString(s.Report)
 	}
 	for _, v := range Verdicts() {
-		verdict := Verdict(v.Verdict)
+		verdict := v.Verdict
 		occurs := strings.Contains(reports.String(), "["+string(verdict)+"] ")
 		switch reason, other := elsewhere[verdict]; {
 		case other && occurs:

@@ -151,7 +151,8 @@ func (r *simpleReader) longPlain(i, end int) bool {
 		n = siblings[len(siblings)-1]
 		f.add(r.cur[i:end])
 	}
-	for comment, ok := false, true; !comment && r.goesOn(); {
+	for comment := false; !comment && r.goesOn(); {
+		var ok bool
 		for i = 0; i == len(r.cur) || f.breaks == 0; f.breaks++ {
 			if !r.next() {
 				return false

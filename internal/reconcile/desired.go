@@ -65,10 +65,18 @@ func render(r *manifest.Renderer, s gitrepo.Snapshot, env, path string) (*render
 	return out, nil
 }
 
-// contentOf is the content of an app as the bot computes it from the same files.
+// contentOf is the content of an app as the bot computes it from the same files:
+// one that is too large for markers has none.
 func contentOf(fsys fs.FS, env string, d manifest.AppDir) (string, error) {
 	var markers []patch.Marker
 	for _, p := range d.Files {
+		info, err := fs.Stat(fsys, p)
+		if err != nil {
+			return "", err
+		}
+		if info.Size() > patch.MaxFileSize {
+			continue
+		}
 		data, err := fs.ReadFile(fsys, p)
 		if err != nil {
 			return "", err
