@@ -165,7 +165,7 @@ func (s *source) unmarkable(p spot, m Marker) fault {
 	if why := unfit(p.node); why.is() {
 		return why
 	}
-	if why := misfit(m, p.key); why.is() {
+	if why := misfit(m, p); why.is() {
 		return why
 	}
 	if p.key == "newTag" {

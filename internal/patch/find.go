@@ -258,7 +258,7 @@ func (s *source) pick(t target, on []spot, hash int) (target, fault, bool) {
 	}
 	t.node, t.start, t.end = p.node, start, end
 	t.marker.Column, t.marker.Value = p.node.Column, strings.Clone(p.node.Value) // not holding on to the file
-	why := misfit(t.marker, p.key)
+	why := misfit(t.marker, p)
 	if !why.is() && p.key == "newTag" {
 		why = besideDigest(p.in)
 	}

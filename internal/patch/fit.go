@@ -3,6 +3,7 @@ package patch
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -53,8 +54,12 @@ const dockerHub = "docker.io"
 // misfit says why the value of a marker cannot be what its part says, going by
 // the value and the key it stands under. Values that might be anything, such as
 // "" and ${TAG}, fit: a person may write them with a set.
-func misfit(m Marker, key string) fault {
+func misfit(m Marker, p spot) fault {
+	key := p.key
 	_, v := splitPrefix(m.Value)
+	if k := behindAnother(m.Part, v, p); k.is() {
+		return k
+	}
 	if strings.ContainsAny(v, notOneWord) {
 		return fault{NotAReference, "the value is a text, and not one reference alone", "give the reference a value of its own"}
 	}
@@ -87,6 +92,35 @@ func misfit(m Marker, key string) fault {
 		return wrong("a digest alone", ":digest")
 	}
 	return fault{}
+}
+
+// neverImages are keys of Kubernetes whose values are no part of a reference. A
+// marker at one of them belongs to a neighbour.
+var neverImages = []string{"apiVersion", "kind", "namespace", "imagePullPolicy", "pullPolicy", "containerName", "containerPort", "port", "replicas"}
+
+// behindAnother is the verdict on a marker behind a key that holds something other
+// than images, as the name of a container whose image is the line below. Under
+// name, a reference may stand, or the name or tag of one, unless a key beside it
+// is made for that.
+func behindAnother(part Part, v string, p spot) fault {
+	beside := ""
+	for i := 0; p.in != nil && i+1 < len(p.in.Content); i += 2 {
+		if k, value := p.in.Content[i].Value, p.in.Content[i+1]; value.Kind != yaml.MappingNode && value.Kind != yaml.SequenceNode && slices.Contains(keysOf(part), k) {
+			beside = k
+			break
+		}
+	}
+	switch {
+	case p.key == "name" && (holds(v) == part || beside == "" && part != PartRef):
+		return fault{}
+	case p.key != "name" && !slices.Contains(neverImages, p.key):
+		return fault{}
+	}
+	hint := hintOwnLine
+	if beside != "" {
+		hint = fmt.Sprintf("move it to the line of %s:", beside)
+	}
+	return fault{NotBeside, fmt.Sprintf("the marker is behind %s:, whose value is not %s", p.key, called(part)), hint}
 }
 
 // hostPort is a registry that could be read as a name with a tag.

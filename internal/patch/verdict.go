@@ -22,7 +22,7 @@ const (
 	OnCollection   Verdict = "on a collection"        // a mapping or a list
 	OnKey          Verdict = "on a key"               // the value is on another line
 	NoValue        Verdict = "no value"               // the value is empty, or the line holds none
-	NotBeside      Verdict = "not beside"             // above or below the value
+	NotBeside      Verdict = "not beside"             // above or below the value, or behind a neighbour
 	SeveralLines   Verdict = "several lines"          // the value goes on
 	Tagged         Verdict = "tagged"                 // !!int and the like
 	Template       Verdict = "template braces"        // {{ }} in the file

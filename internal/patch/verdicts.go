@@ -32,7 +32,7 @@ func markerVerdicts() []VerdictInfo {
 		{Malformed, OfMarker, "The marker names no policy, holds a name that no policy can have, or Flux's form is not a JSON object with `NAMESPACE:NAME`.", "Write `# towpath: NAME`."},
 		{NotFirst, OfMarker, "Other words stand before the marker in its comment.", "Put the marker first; your words may follow after two spaces."},
 		{TwoOnOneLine, OfMarker, "The comment holds two markers, of either form.", "Keep one; put values of different policies on lines of their own."},
-		{NotBeside, OfMarker, "The marker stands on a line of its own, above or below a value; or inside the value, in its quotes or without a blank before its `#`.", "Put it at the end of the value's own line."},
+		{NotBeside, OfMarker, "The marker stands on a line of its own, above or below a value; or behind a key that holds no image, as `name:`; or inside the value, in its quotes or without a blank before its `#`.", "Put it at the end of the value's own line."},
 		{OnKey, OfMarker, "The marker stands behind a key, a `?` or a dash, and the value below.", "Put it at the end of the value's own line."},
 		{OnCollection, OfMarker, "The marker stands behind a mapping or a list, or behind several values of which none is meant.", "Put it beside one value; write a collection in braces over several lines."},
 		{OnAlias, OfMarker, "The value is an alias, as `*x` or `<<: *x`.", "Mark the value at its anchor `&x`: the aliases follow."},
