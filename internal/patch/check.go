@@ -3,6 +3,7 @@ package patch
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"unicode/utf8"
 )
 
@@ -55,6 +56,38 @@ func notUTF8(reason string) fault {
 
 func notYAML(text string) fault {
 	return fault{NotYAML, "the file is not YAML: " + text, "correct it; nothing in it is written until then"}
+}
+
+// glued is the verdict on a file that is no YAML because of a marker.
+func glued(text string, marker string) fault {
+	return fault{NotYAML, fmt.Sprintf("the file is not YAML: the # of %q has no blank before it and is read as a part of the value: %s", marker, text),
+		"put a blank before #; nothing in the file is written until then"}
+}
+
+// gluedMarkers finds markers whose "#" stands right behind a value.
+var gluedMarkers = regexp.MustCompile(`[^\s#](#[# \t]*(?:towpath:[ \t]*[^\s]*|\{"\$imagepolicy"[^\n\r]*))`)
+
+// gluedMarker returns the line, as editors count, and the text of the first marker
+// that lacks the blank before its "#", when data is YAML once every one has it;
+// else 0.
+func gluedMarker(data []byte) (line int, marker string) {
+	found := gluedMarkers.FindAllSubmatchIndex(data, -1)
+	if len(found) == 0 {
+		return 0, ""
+	}
+	var mended bytes.Buffer
+	at := 0
+	for _, m := range found {
+		mended.Write(data[at:m[2]])
+		mended.WriteByte(' ')
+		at = m[2]
+	}
+	mended.Write(data[at:])
+	if _, err := parse(mended.Bytes()); err != nil {
+		return 0, ""
+	}
+	first := found[0]
+	return 1 + bytes.Count(data[:first[2]], []byte{'\n'}), string(data[first[2]:first[3]])
 }
 
 func templateFile() fault {

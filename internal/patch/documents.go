@@ -140,6 +140,9 @@ func readWhole(f File) (*source, *Skipped) {
 		if strings.HasPrefix(text, parserTooDeep) {
 			return refuse(line, tooDeepFile())
 		}
+		if at, hash := gluedMarker(f.Data); at > 0 {
+			return refuse(at, glued(text, hash))
+		}
 		return refuse(line, notYAML(text))
 	}
 	if len(trees) > MaxDocuments {

@@ -95,6 +95,8 @@ func placements() []verdictCase {
 		{"a template that YAML cannot read", "b: x:1 # towpath: web\n{{- if .x }}\na: 1\n{{- end }}\n", []string{"template braces 2 "}},
 		{"a template in quotes is not what breaks a file", "a: \"{{ x }}\"\n# {{ y }}\nb: x:1 # towpath: web\nc: [\n", []string{"not YAML 4 "}},
 		{"a file that is not YAML", "a: [\nb: x:1 # towpath: web\n", []string{"not YAML 2 "}},
+		{"a file that is not YAML because no blank stands before a marker's #", "a: 1\nb: x:1# towpath: web\nc: x:1 # towpath: web\n", []string{"not YAML 2 "}},
+		{"a file that is not YAML for another reason, too", "b: x:1# towpath: web\nc: [\n", []string{"not YAML 0 "}},
 		{"a file that is not UTF-8", "# f\xfcr\nb: x:1 # towpath: web\n", []string{"not UTF-8 0 "}},
 		{"a tab behind the value works", "a: x:1\t# towpath: web\n", nil},
 		{"a list at the top works", "- x:1 # towpath: web\n", nil},
@@ -103,6 +105,20 @@ func placements() []verdictCase {
 		{"the function's configuration in a ResourceList works", "kind: ResourceList\nitems: []\nfunctionConfig:\n  image: x:1 # towpath: web\n", nil},
 		{"metadata that is a list works", "kind: Pod\nmetadata: [a]\nimage: x:1 # towpath: web\n", nil},
 		{"line breaks that only YAML knows", "a: 1\rb: [x:1, y:1] # towpath: web\u2028c: 1\u0085", []string{"on a collection 1 web"}},
+	}
+}
+
+// What keeps a file from being YAML is said where it is known.
+func TestAMarkerWithoutABlankIsNamedAsTheCause(t *testing.T) {
+	for text, want := range map[string]string{
+		"a: 1\nb: x:1# towpath: web\n":         `f.yaml:2: the file is not YAML: the # of "# towpath: web" has no blank before it and is read as a part of the value: mapping values are not allowed in this context; put a blank before #; nothing in the file is written until then`,
+		"b: x:1#{\"$imagepolicy\": \"n:w\"}\n": `f.yaml:1: the file is not YAML: the # of "#{\"$imagepolicy\": \"n:w\"}" has no blank before it and is read as a part of the value: mapping values are not allowed in this context; put a blank before #; nothing in the file is written until then`,
+		"b: x:1# towpath: web\nc: [\n":         "f.yaml: the file is not YAML: mapping values are not allowed in this context; correct it; nothing in it is written until then",
+	} {
+		_, skipped := Markers(File{Path: "f.yaml", Data: []byte(text)})
+		if len(skipped) != 1 || skipped[0].String() != want {
+			t.Errorf("%q: %v, want %s", text, skipped, want)
+		}
 	}
 }
 
