@@ -46,9 +46,10 @@ type app struct {
 }
 
 // ImageUpdater turns the annotations of Argo CD Image Updater on Applications and
-// ApplicationSets, and its ImageUpdater resources, into policies and a pipeline.
-func ImageUpdater(files []patch.File) Result {
-	m := &argo{collector: newCollector(files)}
+// ApplicationSets, and its ImageUpdater resources, into policies and a pipeline. The
+// branch is as for Flux.
+func ImageUpdater(files []patch.File, branch string) Result {
+	m := &argo{collector: newCollector(files, branch)}
 	var resources []*object
 	for _, o := range m.read(updater, argoGroup, updaterConfig) {
 		switch {

@@ -91,8 +91,14 @@ func (m *argo) pipeline() *line {
 				names = append(names, w.Name)
 			}
 		}
+		works := len(names) > 0
+		for _, w := range m.wanted {
+			if !works && slices.Contains(w.apps, a) && !slices.Contains(names, w.Name) {
+				names = append(names, w.Name)
+			}
+		}
 		for _, p := range a.paths {
-			m.stop(l, a, p, policy.Environment{Path: m.directory(p, group[p], paths), Merge: a.merge, Update: &policy.Update{Policies: slices.Clone(names)}})
+			m.stop(l, a, p, works, policy.Environment{Path: m.directory(p, group[p], paths), Merge: a.merge, Update: &policy.Update{Policies: slices.Clone(names)}})
 		}
 	}
 	if len(l.stops) == 0 {
@@ -109,6 +115,7 @@ func (m *argo) pipeline() *line {
 		drafts = append(drafts, w.draft)
 	}
 	m.everything(l, drafts)
+	l.gather()
 	l.comments = []string{"Migrated from Argo CD Image Updater: every environment takes new tags from the registry by itself, as its Applications did."}
 	l.promotable()
 	return l
@@ -129,7 +136,7 @@ func (m *argo) directory(p, group string, paths []string) string {
 }
 
 // stop adds an environment for a folder of an application.
-func (m *argo) stop(l *line, a *app, folder string, env policy.Environment) {
+func (m *argo) stop(l *line, a *app, folder string, works bool, env policy.Environment) {
 	s := &stop{Environment: env, origin: a.o}
 	for _, text := range a.remarks {
 		s.todo(text)
@@ -143,8 +150,11 @@ func (m *argo) stop(l *line, a *app, folder string, env policy.Environment) {
 		off(fmt.Sprintf("source.path: %s is a chart, and Towpath renders plain manifests and kustomizations only; render the chart into a folder", folder))
 	case a.base != "" && a.base != l.branch:
 		off(fmt.Sprintf("source.targetRevision: one pipeline has one branch, %s, and this one is %s", l.branch, short(a.base)))
-	case len(env.Update.Policies) == 0:
-		off("image-list: no policy that works belongs to it; correct one and name it in update.policies")
+	case !works:
+		off("image-list: no policy that works belongs to it; correct one, and take the # away")
+		if len(env.Update.Policies) == 0 {
+			env.Update.Policies = []string{policy.AllPolicies}
+		}
 	}
 	l.stops = append(l.stops, s)
 }
@@ -166,7 +176,7 @@ func (m *argo) branch(l *line) string {
 		}
 	}
 	if best == "" && first != nil {
-		l.remarks = append(l.remarks, remark{headOfFile, m.note(first.o, first.spec.line(), "source.targetRevision: it names no branch; correct branch: "+defaultBranch+" if the repository's is another"), true})
+		l.remarks = append(l.remarks, remark{headOfFile, m.note(first.o, first.spec.line(), "source.targetRevision: it names no branch; correct branch: "+m.head+" if the repository's is another"), true})
 	}
-	return orElse(best, defaultBranch)
+	return orElse(best, m.head)
 }

@@ -128,6 +128,21 @@ func TestEnvironmentsOfImageUpdater(t *testing.T) {
 			files: map[string]string{"envs/dev/.argocd-source-a.yaml": "a: b\n"}, yaml: application("a", "envs/dev", list, git),
 			want: map[string][]string{"notes": {"envs/dev/.argocd-source-a.yaml: Application/a: Image Updater wrote its choice into this file"}},
 		},
+		"each app is promoted along its own line, and the names of a line are alike": {
+			files: map[string]string{"apps/web/overlays/dev/x.yaml": "a: b\n", "apps/web/overlays/staging/x.yaml": "a: b\n", "apps/web/overlays/prod/x.yaml": "a: b\n",
+				"apps/api/overlays/dev/x.yaml": "a: b\n", "apps/api/overlays/prod/x.yaml": "a: b\n", "apps/lone/overlays/prod-eu/x.yaml": "a: b\n"},
+			yaml: application("web-dev", "apps/web/overlays/dev", list, git) + application("web-staging", "apps/web/overlays/staging", list, git) + application("web-prod", "apps/web/overlays/prod", list, git) +
+				application("api-dev", "apps/api/overlays/dev", "image-list: a=x/a:1.x", git) + application("api-prod", "apps/api/overlays/prod", "image-list: a=x/a:1.x", git) +
+				application("lone", "apps/lone/overlays/prod-eu", "image-list: l=x/l:1.x", git),
+			want: map[string][]string{"policies/pipeline.yaml": {
+				"name: web-dev\n", "from: [web-dev] and gates: {healthy: {}} in place of update to promote instead.\n    - name: web-staging\n", "from: [web-staging] and gates: {healthy: {}} in place of update to promote instead.\n    - name: web-prod\n",
+				"name: api-dev\n", "from: [api-dev] and gates: {healthy: {}} in place of update to promote instead.\n    - name: api-prod\n", "!instead.\n    - name: prod-eu", "    - name: prod-eu\n",
+			}},
+		},
+		"a comment names the policies that it would have": {
+			files: tree, yaml: application("a", "envs/dev", "image-list: a=x/a, b=x/b", "update-strategy: latest", git),
+			want: map[string][]string{"policies/pipeline.yaml": {"#       update: {policies: [a, b]}", "!policies: []"}},
+		},
 		"a pull request is one here, too": {
 			files: tree, yaml: application("shop", "envs/dev") + "apiVersion: argocd-image-updater.argoproj.io/v1alpha1\nkind: ImageUpdater\nmetadata: {name: u}\nspec:\n" +
 				"  writeBackConfig: {method: git, gitConfig: {branch: main, pullRequest: {github: {}}}}\n  applicationRefs:\n  - {namePattern: 's*', images: [{alias: w, imageName: 'x/w:1.x'}, {alias: none}]}\n",

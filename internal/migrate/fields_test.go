@@ -21,7 +21,7 @@ import (
 func TestEveryFieldIsCarriedOverNotedOrListedInTheGuide(t *testing.T) {
 	for _, test := range []struct {
 		file, guide string
-		run         func([]patch.File) Result
+		run         func([]patch.File, string) Result
 		least       int
 	}{
 		{"testdata/fields-flux.yaml", "migrate-from-flux.md", Flux, 80},
@@ -129,7 +129,7 @@ func decodeAll(t *testing.T, data []byte) []*yaml.Node {
 }
 
 // outcome is everything that comes of objects, without line numbers.
-func outcome(run func([]patch.File) Result, docs []*yaml.Node) string {
+func outcome(run func([]patch.File, string) Result, docs []*yaml.Node) string {
 	var b bytes.Buffer
 	for _, d := range docs {
 		text, _ := yaml.Marshal(d)
@@ -139,7 +139,7 @@ func outcome(run func([]patch.File) Result, docs []*yaml.Node) string {
 	for _, p := range []string{"envs/dev/web/x.yaml", "envs/test/web/x.yaml", "envs/staging/web/x.yaml", "envs/prod/web/x.yaml", "envs/back/x.yaml", "envs/none/x.yaml", "envs/extra/x.yaml"} {
 		files = append(files, patch.File{Path: p, Data: []byte("a: b\n")})
 	}
-	r := run(files)
+	r := run(files, "")
 	var out strings.Builder
 	for _, f := range r.Files {
 		fmt.Fprintf(&out, "%s\n%s", f.Path, f.Data)

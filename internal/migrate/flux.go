@@ -24,9 +24,10 @@ type flux struct {
 
 // Flux turns ImageRepository, ImagePolicy and ImageUpdateAutomation objects into
 // policies and a pipeline. Flux's markers are read by Towpath as they are; where
-// they cannot mean here what they mean there, a note says so.
-func Flux(files []patch.File) Result {
-	m := &flux{collector: newCollector(files), used: map[*object]bool{}}
+// they cannot mean here what they mean there, a note says so. The branch is what is
+// checked out, for a pipeline whose branch nothing names; empty: main.
+func Flux(files []patch.File, branch string) Result {
+	m := &flux{collector: newCollector(files, branch), used: map[*object]bool{}}
 	for _, o := range m.read(fluxImages, fluxSources) {
 		switch {
 		case o.group() == fluxSources && o.kind == "GitRepository":

@@ -42,6 +42,8 @@ func (m *flux) pipeline() *line {
 	m.settle(l)
 	l.order()
 	m.everything(l, m.drafts)
+	m.bases(l)
+	l.gather()
 	l.comments = []string{
 		"Migrated from ImageUpdateAutomation: every environment takes new tags from the registry by itself, as Flux did.",
 	}
@@ -72,8 +74,8 @@ func (m *flux) branch(list []*automation, l *line) string {
 	}
 	if best == "" {
 		o := list[0].o
-		l.remarks = append(l.remarks, remark{headOfFile, m.note(o, o.line(), "git.checkout.ref: neither it nor a GitRepository in these files names a branch; correct branch: "+defaultBranch+" if it is another"), true})
-		return defaultBranch
+		l.remarks = append(l.remarks, remark{headOfFile, m.note(o, o.line(), "git.checkout.ref: neither it nor a GitRepository in these files names a branch; correct branch: "+m.head+" if it is another"), true})
+		return m.head
 	}
 	for _, a := range list {
 		if a.branch != "" && a.branch != best && a.off == "" {
@@ -95,18 +97,18 @@ func (m *flux) automation(o *object) *automation {
 	commit := spec.get("git").get("commit")
 	if v := commit.get("author"); v.ok() {
 		author := strings.TrimSpace(v.get("name").text() + " <" + v.get("email").text() + ">")
-		note(v, fmt.Sprintf("commits are made by Towpath under its own name, and %s is not carried over", short(author)))
+		note(v, fmt.Sprintf("commits are made by Towpath under its own name, and %s is not carried over; let rules that ask for that author know the bot", short(author)))
 	}
 	if v := commit.get("signingKey"); v.ok() {
 		commit.skip("signingKey")
 		note(v, "commits are not signed; if the branch asks for signatures, exempt the bot or keep pull requests that are merged by a signing forge")
 	}
 	if v := commit.get("messageTemplate"); v.ok() {
-		note(v, "the message of a commit is Towpath's own, with trailers that its history is read from")
+		note(v, "the message of a commit is Towpath's own, with trailers that its history is read from; change what reads the old ones")
 	}
 	if v := commit.get("messageTemplateValues"); v.ok() {
 		commit.skip("messageTemplateValues")
-		note(v, "the message of a commit is Towpath's own, and takes no values")
+		note(v, "the message of a commit is Towpath's own, and takes no values; change what reads them")
 	}
 	update := spec.get("update")
 	if v := update.get("strategy"); v.ok() && v.text() != "Setters" {
@@ -203,9 +205,29 @@ func (m *flux) takes(a *automation, selector value, note func(value, string)) {
 			note(e, "the operator is unknown, and selects nothing")
 		}
 	}
-	if len(a.names) == 0 && a.off == "" {
-		a.off = m.note(a.o, a.o.line(), "no policy that is carried over belongs to it, so its environment is a comment; name policies in update.policies and take the # away")
+	if len(a.names) == 0 {
+		a.names = m.meant(a, selector, scope)
+	} else {
+		return
 	}
+	if a.off == "" {
+		a.off = m.note(a.o, a.o.line(), "no policy that works belongs to it, so its environment is a comment; correct one, or name another in update.policies, and take the # away")
+	}
+}
+
+// meant are the policies that an automation would write if they worked; all, if there
+// are none.
+func (m *flux) meant(a *automation, selector value, scope string) []string {
+	var names []string
+	for _, d := range m.drafts {
+		if sees(a.o.namespace, d.namespace, scope, d.scope) && selects(selector, d.origin.labels) {
+			names = append(names, d.Name)
+		}
+	}
+	if len(names) == 0 {
+		return []string{policy.AllPolicies}
+	}
+	return names
 }
 
 // selects follows a selector of labels; an empty one selects everything.
@@ -262,6 +284,19 @@ func (m *flux) stops(l *line, a *automation) {
 			s.todo(a.off)
 		}
 		l.stops = append(l.stops, s)
+	}
+}
+
+// bases says of environments that are kustomize bases what a change in them does.
+func (m *flux) bases(l *line) {
+	for _, s := range l.stops {
+		if stagePath(s.Path) != "" {
+			continue
+		}
+		if users := m.builtOn(s.Path); len(users) > 0 {
+			s.todo(m.note(s.origin, s.origin.line(), fmt.Sprintf("update.path: %s is a base that %s build on, and a new tag in it reaches all of them at once, as it did with Flux; "+
+				"to let them go one by one, give each an entry of images: with the marker, and remove it here", s.Path, short(strings.Join(users, ", ")))))
+		}
 	}
 }
 

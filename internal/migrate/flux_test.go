@@ -15,13 +15,13 @@ type example struct {
 	want  map[string][]string // texts by file, "notes" for the notes; one that begins with ! must not be there
 }
 
-func (e example) run(t *testing.T, name string, run func([]patch.File) Result) {
+func (e example) run(t *testing.T, name string, run func([]patch.File, string) Result) {
 	t.Helper()
 	files := []patch.File{{Path: "objects/all.yaml", Data: []byte(e.yaml)}}
 	for p, text := range e.files {
 		files = append(files, patch.File{Path: p, Data: []byte(text)})
 	}
-	r := run(files)
+	r := run(files, "")
 	loads(t, files, r)
 	got := map[string]string{"notes": notesOf(r)}
 	for _, f := range r.Files {
@@ -170,7 +170,7 @@ func TestNamesOfFlux(t *testing.T) {
 			},
 			want: map[string][]string{
 				"policies/web-dev.yaml": {">=1.0.0-0"}, "policies/web-prod.yaml": {"~1.2"}, "notes": {"among clusters/prod/web.yaml:1"},
-				"policies/pipeline.yaml": {"path: clusters/dev\n      update: {policies: [web-dev]}", "path: clusters/prod\n      update: {policies: [web-prod]}", "; the markers must name"},
+				"policies/pipeline.yaml": {"path: clusters/dev\n      update: {policies: [web-dev]}", "path: clusters/prod\n      update: {policies: [web-prod]}", "promote instead; the markers"},
 			},
 		},
 		"a marker that Flux ignored for its namespace comes to life, and that is said": {
@@ -227,7 +227,7 @@ func TestEnvironmentsOfFlux(t *testing.T) {
 		"an environment inside another is part of it": {
 			files: tree, yaml: policies + fluxAutomation("a", "update: {path: envs/dev}, "+main) + fluxAutomation("b", "update: {path: envs/dev/web}, policySelector: {matchLabels: {a: b}}, "+main) +
 				fluxAutomation("c", "update: {path: envs/dev/web}, "+main),
-			want: map[string][]string{"policies/pipeline.yaml": {"    # - name: web", "    - name: dev"}, "notes": {"path envs/dev/web is inside envs/dev", "no policy that is carried over belongs to it"}},
+			want: map[string][]string{"policies/pipeline.yaml": {"    # - name: web", "    - name: dev"}, "notes": {"path envs/dev/web is inside envs/dev", "no policy that works belongs to it"}},
 		},
 		"a folder that is not there is a comment": {
 			files: tree, yaml: policies + fluxAutomation("a", "update: {path: ../../nowhere}, "+main),
@@ -245,6 +245,21 @@ func TestEnvironmentsOfFlux(t *testing.T) {
 			files: tree, yaml: policies + fluxAutomation("a", "update: {path: envs/dev/web/x.yaml}, "+main),
 			want: map[string][]string{"policies/pipeline.yaml": {"path: envs/dev/web\n"}},
 		},
+		"what is said of several environments is said once, above them": {
+			files: tree, yaml: policies + fluxAutomation("a", "update: {path: envs}, git: {checkout: {ref: {branch: main}}, commit: {author: {name: x}}, push: {branch: updates}}") +
+				fluxAutomation("b", "update: {path: infra}, git: {checkout: {ref: {branch: main}}, commit: {author: {name: x}}, push: {options: {x: y}}}"),
+			want: map[string][]string{"policies/pipeline.yaml": {"# TODO: git.commit.author", "# TODO: git.push.branch", "\n    # TODO: git.push.options", "!\n    # TODO: git.commit", "!\n    # TODO: git.push.branch"}},
+		},
+		"a base that overlays build on says what a change in it does": {
+			files: map[string]string{"apps/base/web/x.yaml": marked, "apps/staging/kustomization.yaml": "resources: [../base/web]\n", "apps/staging/x.yaml": marked,
+				"apps/production/kustomization.yaml": "resources:\n- ../base/web\n- https://x.example/y\n", "apps/production/x.yaml": marked},
+			yaml: policies + fluxAutomation("a", "update: {path: apps}, "+main),
+			want: map[string][]string{"policies/pipeline.yaml": {"TODO: update.path: apps/base is a base", "path: apps/base\n"}, "notes": {"apps/base is a base that apps/production, apps/staging build on", "!apps/staging is a base"}},
+		},
+		"a comment keeps the policies that it would have, so that taking the # away is enough": {
+			files: tree, yaml: strings.ReplaceAll(policies, "kind: ImageRepository", "kind: Other") + fluxAutomation("a", "update: {path: envs/dev}, "+main),
+			want: map[string][]string{"policies/pipeline.yaml": {"#       update: {policies: [api, web]}", "!policies: []"}},
+		},
 		"policies alone make no pipeline": {
 			yaml: policies,
 			want: map[string][]string{"policies/pipeline.yaml": {"!a"}, "notes": {"there is no ImageUpdateAutomation in these files"}},
@@ -254,9 +269,21 @@ func TestEnvironmentsOfFlux(t *testing.T) {
 	}
 }
 
+func TestABranchThatNothingNamesIsTheOneCheckedOut(t *testing.T) {
+	files := []patch.File{{Path: "envs/dev/x.yaml", Data: []byte("a: b\n")}, {Path: "objects/all.yaml", Data: []byte(
+		fluxRepository("image: ghcr.io/acme/web, interval: 1m") + fluxPolicy("web", "policy: {semver: {range: 1.x}}") + fluxAutomation("a", "update: {path: envs/dev}") +
+			strings.Replace(application("a", "envs/dev", "image-list: w=x/w:1.x", "write-back-method: git"), "targetRevision: main, ", "", 1))}}
+	for _, run := range []func([]patch.File, string) Result{Flux, ImageUpdater} {
+		config := loads(t, files, run(files, "trunk"))
+		if len(config.Pipelines) != 1 || config.Pipelines[0].Branch != "trunk" {
+			t.Errorf("the pipelines are %+v", config.Pipelines)
+		}
+	}
+}
+
 func TestNothingToMigrateIsSaidByTheCount(t *testing.T) {
-	for _, run := range []func([]patch.File) Result{Flux, ImageUpdater} {
-		if r := run([]patch.File{{Path: "a.yaml", Data: []byte("a: b # image.toolkit.fluxcd.io argoproj.io\n")}}); r.Objects != 0 || len(r.Files) != 0 || len(r.Notes) != 0 {
+	for _, run := range []func([]patch.File, string) Result{Flux, ImageUpdater} {
+		if r := run([]patch.File{{Path: "a.yaml", Data: []byte("a: b # image.toolkit.fluxcd.io argoproj.io\n")}}, ""); r.Objects != 0 || len(r.Files) != 0 || len(r.Notes) != 0 {
 			t.Errorf("of nothing comes %+v", r)
 		}
 	}

@@ -40,15 +40,15 @@ func FuzzMigrate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		files := parted(data)
-		for _, run := range []func([]patch.File) Result{Flux, ImageUpdater} {
-			r := run(files)
+		for _, run := range []func([]patch.File, string) Result{Flux, ImageUpdater} {
+			r := run(files, "")
 			loads(t, files, r)
 			for _, file := range r.Files {
 				if !fs.ValidPath(file.Path) || path.Dir(file.Path) != PolicyDir || path.Ext(file.Path) != ".yaml" {
 					t.Errorf("a file outside %s: %q", PolicyDir, file.Path)
 				}
 			}
-			if d := cmp.Diff(r, run(files)); d != "" {
+			if d := cmp.Diff(r, run(files, "")); d != "" {
 				t.Errorf("another answer (-first +second):\n%s", d)
 			}
 		}

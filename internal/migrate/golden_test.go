@@ -40,7 +40,7 @@ func TestWholeRepositories(t *testing.T) {
 		if strings.HasPrefix(filepath.Base(p), "argocd") {
 			run = ImageUpdater
 		}
-		result := run(files)
+		result := run(files, "")
 		loads(t, files, result)
 		for _, f := range result.Files {
 			out.Files = append(out.Files, txtar.File{Name: "want/" + f.Path, Data: f.Data})

@@ -56,10 +56,11 @@ type collector struct {
 	notes   []Note
 	said    map[Note]bool
 	objects int
+	head    string // the branch of a pipeline whose branch nothing names
 }
 
-func newCollector(files []patch.File) *collector {
-	return &collector{files: files, said: map[Note]bool{}}
+func newCollector(files []patch.File, branch string) *collector {
+	return &collector{files: files, said: map[Note]bool{}, head: cmp.Or(branch, defaultBranch)}
 }
 
 // note keeps a note on a line of an object and returns its text.

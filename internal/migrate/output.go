@@ -319,8 +319,10 @@ func (l *line) refer(drafts []*draft, existing []policy.File) {
 		if s.Update == nil {
 			continue
 		}
-		s.Update.Policies = slices.DeleteFunc(slices.Clone(s.Update.Policies), func(name string) bool { return !known[name] })
-		if len(s.Update.Policies) == 0 && !s.off {
+		left := slices.DeleteFunc(slices.Clone(s.Update.Policies), func(name string) bool { return !known[name] })
+		if len(left) > 0 {
+			s.Update.Policies = left
+		} else if !s.off { // they stay named, so that taking the # away is enough
 			s.off = true
 			s.todo("no policy enters here: those that did are comments; correct one, then take the # away")
 		}

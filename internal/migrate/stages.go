@@ -94,14 +94,19 @@ func (l *line) order() {
 	slices.SortStableFunc(l.stops, func(a, b *stop) int {
 		return cmp.Or(cmp.Compare(stageOf(path.Base(a.Path)), stageOf(path.Base(b.Path))), strings.Compare(a.Path, b.Path))
 	})
-	bases := map[string]int{}
+	bases, long := map[string]int{}, map[string]bool{}
 	for _, s := range l.stops {
 		bases[label(path.Base(s.Path))]++
+	}
+	for _, s := range l.stops { // one line's names are all long when one must be
+		if bases[label(path.Base(s.Path))] > 1 {
+			long[family(s.Path)] = true
+		}
 	}
 	used := map[string]bool{}
 	for _, s := range l.stops {
 		name := label(path.Base(s.Path))
-		if bases[name] > 1 {
+		if long[family(s.Path)] {
 			name = longer(s.Path)
 		}
 		s.Name = name
@@ -167,26 +172,65 @@ func subdomain(s string) string {
 	return name
 }
 
-// promotable says above each later environment how it would be promoted into
-// instead, when the order of the stages is clear.
+// family is what the stages of one line have in common: the path with a * in place of
+// the folder that is named like a stage. apps/web/overlays/dev is of apps/web/overlays/*.
+func family(p string) string {
+	parts := strings.Split(p, "/")
+	for i, part := range parts {
+		if stageOf(part) != unknownStage {
+			parts[i] = "*"
+			break
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// promotable says above each later environment of a line how it would be promoted
+// into instead, when the order of the stages is clear. Environments of different
+// lines hold different apps, which are promoted by their names.
 func (l *line) promotable() {
-	var before *stop
-	last := unknownStage
+	type stage struct {
+		stop *stop
+		rank int
+	}
+	last := map[string]stage{} // by family
 	for _, s := range l.stops {
-		stage := stageOf(path.Base(s.Path))
-		if s.off || stage == unknownStage {
+		f, rank := family(s.Path), stageOf(path.Base(s.Path))
+		if s.off || rank == unknownStage {
 			continue
 		}
-		if before != nil && stage > last {
-			text := fmt.Sprintf("To let versions arrive from %s instead, replace update by from: [%s]", before.Name, before.Name)
-			if !slices.Equal(before.Update.Policies, s.Update.Policies) {
+		before, has := last[f]
+		if has && rank > before.rank {
+			text := fmt.Sprintf("Write from: [%s] and gates: {healthy: {}} in place of update to promote instead", before.stop.Name)
+			if !slices.Equal(before.stop.Update.Policies, s.Update.Policies) {
 				text += "; the markers must name the same policies in both"
 			}
 			s.say(text + ".")
 		}
-		if stage > last {
-			before, last = s, stage
+		if rank > before.rank {
+			last[f] = stage{s, rank}
 		}
+	}
+}
+
+// gather moves what is said of several environments to the head of the pipeline, where
+// it is said once.
+func (l *line) gather() {
+	count := map[remark]int{}
+	for _, s := range l.stops {
+		for _, r := range s.remarks {
+			if r.todo && !s.off { // beside a comment stands what to do before the # goes
+				count[r]++
+			}
+		}
+	}
+	for _, s := range l.stops {
+		s.remarks = slices.DeleteFunc(s.remarks, func(r remark) bool {
+			if count[r] > 1 && !slices.Contains(l.remarks, r) {
+				l.remarks = append(l.remarks, r)
+			}
+			return count[r] > 1
+		})
 	}
 }
 
