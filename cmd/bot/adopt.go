@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -62,15 +64,17 @@ func adoptCommand(s std) *cobra.Command {
 			return adoptDir(s, p, args[0], adopt.Input{Branch: branch, Images: images})
 		})
 	p.flag(cmd)
-	cmd.Flags().StringVar(&branch, "branch", "main", "the branch of a new pipeline")
+	cmd.Flags().StringVar(&branch, "branch", "", "the branch of a new pipeline (default: what is checked out, else main)")
 	cmd.Flags().StringArrayVar(&images, "image", nil, "adopt only images that match the pattern (name, path or whole name; * stands for a part without /); can be repeated")
 	return cmd
 }
 
 func adoptDir(s std, p proposal, dir string, in adopt.Input) error {
-	if above := rootAbove(dir); above != "" {
-		return usagef("%s is not the root of a config repository: it has no policies/; the one above is %s", dir, above)
+	if err := atRoot(dir); err != nil {
+		return err
 	}
+	again := adoptAgain(dir, in)
+	in.Branch = cmp.Or(in.Branch, checkedOut(dir), defaultBranch)
 	fsys := os.DirFS(dir)
 	old, skipped, err := readProposable(s, dir, &in)
 	if err != nil {
@@ -84,8 +88,49 @@ func adoptDir(s std, p proposal, dir string, in adopt.Input) error {
 	if err := p.run(s, dir, old, out.Files, adoptedOf(out)); err != nil {
 		return err
 	}
-	sayAdopted(s.err, out, p.write)
+	sayAdopted(s.err, out)
+	sayNext(s.err, p.write, out, dir, again, branchOf(in))
 	return nil
+}
+
+// branchOf is the branch of the pipeline that is there or would be.
+func branchOf(in adopt.Input) string {
+	if len(in.Config.Pipelines) > 0 {
+		return in.Config.Pipelines[0].Branch
+	}
+	return in.Branch
+}
+
+// adoptAgain is the command that writes what this one shows.
+func adoptAgain(dir string, in adopt.Input) string {
+	words := []string{"towpath", "adopt", shellWord(dir)}
+	for _, pattern := range in.Images {
+		words = append(words, "--image", shellWord(pattern))
+	}
+	if in.Branch != "" {
+		words = append(words, "--branch", shellWord(in.Branch))
+	}
+	return strings.Join(append(words, "--write"), " ")
+}
+
+// sayNext names the commands that come next, as they can be typed.
+func sayNext(w io.Writer, written bool, p adopt.Proposal, dir, again, branch string) {
+	if len(p.Files) == 0 {
+		return
+	}
+	if !written {
+		fmt.Fprintf(w, "\nnext: %s\n", again)
+		return
+	}
+	where := ""
+	if filepath.Clean(dir) != "." {
+		where = " in " + dir
+	}
+	take := ""
+	if len(p.Untaken) > 0 {
+		take = fmt.Sprintf("add %s to update.policies of an environment in %s/, ", strings.Join(p.Untaken, ", "), promote.PolicyDir)
+	}
+	fmt.Fprintf(w, "\nnext%s: %stowpath lint, commit and push, %s\n", where, take, planOf(branch))
 }
 
 // readProposable reads the files and policies of a checkout into in. Policies with
@@ -149,10 +194,9 @@ func adoptedOf(p adopt.Proposal) adopted {
 	return v
 }
 
-// sayAdopted says what was found, what was guessed and why, what is left, and what comes
-// next.
-func sayAdopted(w io.Writer, p adopt.Proposal, written bool) {
-	sayMarks(w, p, written)
+// sayAdopted says what was found, what was guessed and why, and what is left.
+func sayAdopted(w io.Writer, p adopt.Proposal) {
+	sayMarks(w, p)
 	sayGuesses(w, p)
 	if len(p.Left) > 0 {
 		fmt.Fprintf(w, "\nleft as they are:\n")
@@ -160,29 +204,18 @@ func sayAdopted(w io.Writer, p adopt.Proposal, written bool) {
 			fmt.Fprintf(w, "  %s\n", l)
 		}
 	}
-	switch {
-	case len(p.Files) == 0:
-	case written:
-		fmt.Fprintf(w, "\nnext: towpath lint, commit and push, towpath plan\n")
-	default:
-		fmt.Fprintf(w, "\nnext: towpath adopt --write\n")
-	}
 }
 
 // sayMarks counts what is marked.
-func sayMarks(w io.Writer, p adopt.Proposal, written bool) {
+func sayMarks(w io.Writer, p adopt.Proposal) {
 	images, files := map[string]bool{}, map[string]bool{}
 	for _, m := range p.Marks {
 		images[m.Image], files[m.Path] = true, true
 	}
-	verb := "would be marked"
-	if written {
-		verb = "are marked"
-	}
 	if len(p.Marks) == 0 {
 		fmt.Fprint(w, "nothing to mark")
 	} else {
-		fmt.Fprintf(w, "%s of %s in %s %s", count(len(p.Marks), "value"), count(len(images), "image"), count(len(files), "file"), verb)
+		fmt.Fprintf(w, "%s for %s in %s", count(len(p.Marks), "marker"), count(len(images), "image"), count(len(files), "file"))
 	}
 	if p.Marked > 0 {
 		fmt.Fprintf(w, "; %d had a marker before", p.Marked)
@@ -201,14 +234,19 @@ func sayGuesses(w io.Writer, p adopt.Proposal) {
 			fmt.Fprintf(w, "  %s: %s: %s\n", g.Policy.Name, g.Policy.Image, g.Why)
 		}
 	}
+	gated := false
 	for _, l := range p.Pipelines {
-		fmt.Fprintf(w, "\nenvironments, guessed from the folders: %s:\n", l.Why)
+		fmt.Fprintf(w, "\nenvironments of the pipeline %s, on branch %s, guessed from the folders: %s:\n", l.Pipeline.Name, l.Pipeline.Branch, l.Why)
 		for _, e := range l.Pipeline.Environments {
 			from := "new tags enter here"
 			if len(e.From) > 0 {
-				from = "from " + e.From[0]
+				from = "from " + e.From[0] + ", when it is healthy there"
+				gated = true
 			}
 			fmt.Fprintf(w, "  %s: %s: %s, merge: %s\n", e.Name, e.Path, from, e.Merge)
 		}
+	}
+	if gated {
+		fmt.Fprintf(w, "  %s\n", adopt.GateNote)
 	}
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -16,7 +14,7 @@ import (
 // migration is one source of `migrate`.
 type migration struct {
 	what string // what is looked for, in a sentence
-	run  func([]patch.File) migrate.Result
+	run  func(files []patch.File, branch string) migrate.Result
 	then string // what to remove in the end
 }
 
@@ -67,21 +65,14 @@ func migrateCommand(s std) *cobra.Command {
 }
 
 func migrateDir(s std, p proposal, m migration, dir string) error {
-	if _, err := os.Stat(dir); err != nil {
-		return usagef("open the repository: %w", err)
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
+	if err := atRoot(dir); err != nil {
 		return err
-	}
-	if root := repositoryRoot(abs); root != abs {
-		return usagef("%s is not the root of the repository, where policies/ belongs; that is %s", dir, root)
 	}
 	files, skipped, err := yamlFiles(dir)
 	if err != nil {
 		return err
 	}
-	r := m.run(files)
+	r := m.run(files, checkedOut(dir))
 	for _, sk := range skipped {
 		fmt.Fprintf(s.err, "%s\n", sk)
 	}

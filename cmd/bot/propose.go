@@ -9,6 +9,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,11 +22,13 @@ import (
 // without --write they show them as a diff, with it they write them.
 type proposal struct {
 	write  bool
+	dry    bool // the default, which may be said
 	format string
 }
 
 func (p *proposal) flag(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&p.write, "write", false, "write the files; without it they are shown as a diff")
+	cmd.Flags().BoolVar(&p.dry, "dry-run", false, "write nothing, which is the default")
 	cmd.Flags().StringVarP(&p.format, "output", "o", "text", "text or json")
 }
 
@@ -31,7 +36,78 @@ func (p *proposal) check() error {
 	if p.format != "text" && p.format != "json" {
 		return usagef("-o %s: want text or json", p.format)
 	}
+	if p.write && p.dry {
+		return usagef("--write and --dry-run: choose one")
+	}
 	return nil
+}
+
+// atRoot demands a folder that is the root of a repository: policies/ belongs there,
+// and all paths are said from there.
+func atRoot(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return usagef("open the repository: %w", err)
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	if root := repositoryRoot(abs); root != abs {
+		return usagef("%s is not the root of the repository, where policies/ belongs; that is %s", dir, root)
+	}
+	return nil
+}
+
+// defaultBranch stands in where no branch is known; --branch has it, too.
+const defaultBranch = "main"
+
+// The first words of the files of Git that say what is checked out.
+const (
+	gitDirWord  = "gitdir: "
+	gitHeadWord = "ref: refs/heads/"
+)
+
+// checkedOut is the branch that is checked out in a clone or one of its worktrees; "":
+// none is, or it cannot be known.
+func checkedOut(dir string) string {
+	git := filepath.Join(dir, ".git")
+	if data, err := os.ReadFile(git); err == nil { // a worktree's .git is a file
+		to, ok := strings.CutPrefix(strings.TrimSpace(string(data)), gitDirWord)
+		if !ok {
+			return ""
+		}
+		if git = to; !filepath.IsAbs(to) {
+			git = filepath.Join(dir, to)
+		}
+	}
+	head, err := os.ReadFile(filepath.Join(git, "HEAD"))
+	if err != nil {
+		return ""
+	}
+	branch, ok := strings.CutPrefix(strings.TrimSpace(string(head)), gitHeadWord)
+	if !ok {
+		return ""
+	}
+	return branch
+}
+
+// planOf is the command that says what the bot would do on a branch.
+func planOf(branch string) string {
+	if branch == "" || branch == defaultBranch {
+		return "towpath plan"
+	}
+	return "towpath plan --branch " + shellWord(branch)
+}
+
+// plainWord needs no quotes in a shell.
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,=-]+$`)
+
+// shellWord writes a word as one that a shell reads back.
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // run writes files under dir when --write is given. Then it prints: with -o json v,

@@ -37,8 +37,9 @@ type Proposal struct {
 	Policies  []Guess // new ones only
 	Pipelines []Line  // new ones only
 	Left      []Left
-	Marked    int // values that had a marker before
-	Others    int // values of images that Images leaves out
+	Untaken   []string // policies of Marks that no environment of any pipeline takes, by name
+	Marked    int      // values that had a marker before
+	Others    int      // values of images that Images leaves out
 }
 
 // Mark is a value that gets a marker.
@@ -158,6 +159,7 @@ func (a *adoption) result() Proposal {
 				Image: v.ref.Repo.String(), Environment: v.env, App: v.app})
 		}
 	}
+	p.Untaken = a.untaken()
 	slices.SortFunc(p.Marks, func(x, y Mark) int {
 		return cmp.Or(strings.Compare(x.Path, y.Path), cmp.Compare(x.Line, y.Line), strings.Compare(string(x.Part), string(y.Part)))
 	})

@@ -137,6 +137,7 @@ func tagOf(m patch.Marker) string {
 type lot struct {
 	rule   rule
 	values []*value
+	joined bool // of several, whose reason says so
 }
 
 // guessNew makes policies for the values that have none.
@@ -187,7 +188,7 @@ func join(lots []*lot) []*lot {
 			}
 			slices.SortFunc(ranges, func(x, y string) int { return cmp.Or(len(x)-len(y), strings.Compare(x, y)) })
 			in := strings.Join(ranges, " || ")
-			l.values = append(l.values, k.values...)
+			l.values, l.joined = append(l.values, k.values...), true
 			l.rule.policy.Semver = &policy.Semver{Range: in, Prereleases: l.rule.policy.Semver.Prereleases || k.rule.policy.Semver.Prereleases}
 			l.rule.why = fmt.Sprintf("the environments hold %s and %s at one place, so both are of one line: %s", l.values[0].ref.Tag, k.values[0].ref.Tag, in)
 			lots = slices.Delete(lots, j, j+1)
@@ -261,16 +262,48 @@ func ownedName(r image.Repo) string {
 
 // add makes the policy of a lot.
 func (a *adoption) add(name string, l *lot) {
-	p, why := l.rule.policy, l.rule.why
+	p := l.rule.policy
 	p.Name, p.Image = name, l.values[0].ref.Repo
+	why := l.because(p)
 	for _, v := range l.values {
 		v.policy = name
 	}
-	if listed := slices.ContainsFunc(a.envs, func(e environment) bool { return e.update != nil }); listed &&
-		!slices.ContainsFunc(a.envs, func(e environment) bool { return e.update.Has(name) }) {
+	if !a.takes(name) {
 		why += "; no environment of the pipeline takes it yet: add " + name + " to update.policies of one"
 	}
 	a.guesses = append(a.guesses, Guess{Policy: p, Path: policyDir + "/" + name + ".yaml", Why: why})
+}
+
+// takes tells whether an environment takes a policy: those of a new pipeline take all.
+func (a *adoption) takes(name string) bool {
+	return len(a.in.Config.Pipelines) == 0 || slices.ContainsFunc(a.envs, func(e environment) bool { return e.update.Has(name) })
+}
+
+// untaken are the policies of values that would never move.
+func (a *adoption) untaken() []string {
+	var names []string
+	for _, v := range a.values {
+		if !a.takes(v.policy) && !slices.Contains(names, v.policy) {
+			names = append(names, v.policy)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// because explains the policy of a lot by the newest tag in it: that is the one that
+// others follow.
+func (l *lot) because(p policy.Policy) string {
+	newest := l.values[0]
+	for _, v := range l.values[1:] {
+		if p.DigestTag == "" && policy.Lower(p, newest.ref.Tag, v.ref.Tag) {
+			newest = v
+		}
+	}
+	if r := guess(newest.ref.Tag, newest.ref.Repo); r.kind == l.rule.kind && !l.joined {
+		return r.why
+	}
+	return l.rule.why
 }
 
 // pin lets new policies write digests where a value holds one.

@@ -320,7 +320,7 @@ func (a *adoption) formatted(lines []line) []Line {
 		for _, s := range l.envs {
 			e := policy.Environment{Name: s.name, Path: s.dir, Merge: s.merge, OnNewVersion: policy.Supersede}
 			if from := l.before(s); from != "" {
-				e.From = []string{from}
+				e.From, e.Gates.Healthy = []string{from}, &policy.Healthy{}
 			} else {
 				e.Update = &policy.Update{Policies: []string{policy.AllPolicies}}
 			}

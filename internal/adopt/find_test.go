@@ -225,6 +225,53 @@ func TestEnvironmentsAreGuessedFromFolders(t *testing.T) {
 	}
 }
 
+// TestNothingIsPromotedBeforeItIsHealthy holds guessed environments to the gate, and
+// the pipeline's file to saying what it needs.
+func TestNothingIsPromotedBeforeItIsHealthy(t *testing.T) {
+	p := Propose(Input{Files: []patch.File{
+		{Path: "envs/dev/a.yaml", Data: []byte("apiVersion: v1\nkind: Pod\nimage: web:1.0.0\n")},
+		{Path: "envs/prod/a.yaml", Data: []byte("apiVersion: v1\nkind: Pod\nimage: web:1.0.0\n")},
+	}})
+	cfg := load(p.Files)
+	if len(cfg.Problems) > 0 || len(cfg.Pipelines) != 1 || len(cfg.Pipelines[0].Environments) != 2 {
+		t.Fatalf("%+v", cfg)
+	}
+	for _, e := range cfg.Pipelines[0].Environments {
+		if has := e.Gates.Healthy != nil; has != (len(e.From) > 0) {
+			t.Errorf("%s, from %v, has the gate healthy: %v", e.Name, e.From, has)
+		}
+	}
+	for _, f := range p.Files {
+		if f.Path == "policies/pipeline.yaml" && !strings.Contains(string(f.Data), "towpath agent --env NAME") {
+			t.Errorf("the file does not say what it waits for:\n%s", f.Data)
+		}
+	}
+}
+
+// TestTheNewestTagExplainsAPolicy has an argument with an older tag before the image.
+func TestTheNewestTagExplainsAPolicy(t *testing.T) {
+	p := Propose(Input{Files: []patch.File{
+		{Path: "k/a/a.yaml", Data: []byte("apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - args: [--x-image=a/web:1.0.0]\n")},
+		{Path: "k/b/a.yaml", Data: []byte("apiVersion: v1\nkind: Pod\nimage: a/web:1.10.0\n")},
+		{Path: "k/c/a.yaml", Data: []byte("apiVersion: v1\nkind: Pod\nimage: a/web:1.9.0\n")},
+	}})
+	if len(p.Policies) != 1 || !strings.HasPrefix(p.Policies[0].Why, "1.10.0 is a version") {
+		t.Errorf("the policies are %+v", p.Policies)
+	}
+}
+
+// TestAPolicyThatNoEnvironmentTakesIsSaid has a pipeline that lists its policies.
+func TestAPolicyThatNoEnvironmentTakesIsSaid(t *testing.T) {
+	files := []patch.File{
+		{Path: "one/x/a.yaml", Data: []byte("apiVersion: v1\nkind: Pod\nspec:\n- image: a/web:1.0.0\n- image: a/db:1.0.0\n")},
+		{Path: "policies/p.yaml", Data: []byte("apiVersion: towpath.dev/v1\nkind: Pipeline\nmetadata: {name: line}\nspec: {branch: main, environments: [{name: one, path: one, merge: push, update: {policies: [web]}}]}\n" +
+			"---\napiVersion: towpath.dev/v1\nkind: ImagePolicy\nmetadata: {name: web}\nspec: {image: a/web, select: {semver: {range: 1.x}}}\n")},
+	}
+	if p := Propose(Input{Files: files, Config: load(files)}); !slices.Equal(p.Untaken, []string{"db"}) {
+		t.Errorf("said of %v", p.Untaken)
+	}
+}
+
 func TestOnlyImagesThatAreAskedForAreAdopted(t *testing.T) {
 	files := []patch.File{{Path: "k/a.yaml", Data: []byte("apiVersion: v1\nkind: Pod\nspec:\n- image: ghcr.io/acme/web:1.0.0\n- image: redis:7.2.4\n- image: ghcr.io/acme/sub/api:1.0.0\n")}}
 	for pattern, want := range map[string]string{"ghcr.io/acme/*": "web", "redis": "redis", "acme/*": "web", "*": "redis web api", "api": "api", "nothing": ""} {

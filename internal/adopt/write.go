@@ -45,9 +45,23 @@ func (a *adoption) write() {
 	for _, l := range a.pipelines {
 		a.changed = append(a.changed, file{Path: l.Path, Data: policy.FormatPipeline(l.Pipeline,
 			wrapped("Guessed by towpath adopt: "+l.Why+"."),
-			"auto merges a pull request when its gates pass; approval waits for a person as well.")})
+			strings.Join(explained(l.Pipeline), "\n"))})
 	}
 }
+
+// explained are the lines that say what the words of a guessed pipeline do.
+func explained(pl policy.Pipeline) []string {
+	lines := []string{"auto merges a pull request when its gates pass; approval waits for a person as well."}
+	if slices.ContainsFunc(pl.Environments, func(e policy.Environment) bool { return e.Gates.Healthy != nil }) {
+		lines = append(lines, wrapped(GateNote))
+	}
+	return lines
+}
+
+// GateNote says what the gate of guessed environments waits for, and what to do where
+// it would wait for ever.
+const GateNote = "healthy waits until the agent of the environment before (towpath agent --env NAME) reports that it runs just that, in health. " +
+	"Without agents nothing goes on: start them, or remove the gate, and then what is merged in one environment is proposed to the next at once, healthy or not."
 
 // wrapWidth is how long the lines of a comment become, in bytes.
 const wrapWidth = 100
