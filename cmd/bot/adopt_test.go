@@ -18,7 +18,10 @@ var (
 
 // TestTheGuideToAdoptingShowsWhatIsPrinted adopts the repository of the guide.
 func TestTheGuideToAdoptingShowsWhatIsPrinted(t *testing.T) {
-	const page = "../../docs/guides/adopt.md"
+	page, err := filepath.Abs("../../docs/guides/adopt.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	guide, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -37,9 +40,10 @@ func TestTheGuideToAdoptingShowsWhatIsPrinted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	t.Chdir(dir)
 	adopted := func(args ...string) string {
 		var out, msg bytes.Buffer
-		if code := run(t.Context(), append([]string{"adopt", dir}, args...), std{in: strings.NewReader(""), out: &out, err: &msg}); code != exitDone {
+		if code := run(t.Context(), append([]string{"adopt", "."}, args...), std{in: strings.NewReader(""), out: &out, err: &msg}); code != exitDone {
 			t.Fatalf("exit %d: %s", code, msg.String())
 		}
 		return out.String() + "\n" + msg.String()
