@@ -70,6 +70,9 @@ func ImageUpdater(files []patch.File, branch string) Result {
 	for _, a := range m.apps {
 		m.annotated(a)
 	}
+	for _, w := range m.wanted {
+		m.mistaken(w.draft, w.origin)
+	}
 	m.named()
 	l := m.pipeline()
 	m.leftovers(resources)
@@ -83,11 +86,15 @@ func ImageUpdater(files []patch.File, branch string) Result {
 // leftovers notes the fields and annotations that nobody read.
 func (m *argo) leftovers(resources []*object) {
 	for _, o := range resources {
+		m.mistakes(o)
 		o.field().unread(func(v value) {
 			m.note(o, v.line(), strings.TrimPrefix(v.path, "spec.")+": unknown, so it is not carried over; look up what it did")
 		})
 	}
 	for _, a := range m.apps {
+		if a.used {
+			m.mistakes(a.o)
+		}
 		a.annotations.unread(func(v value) {
 			key, ours := strings.CutPrefix(v.n.Value, updater+"/")
 			if ours {

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/policy"
 )
@@ -29,8 +31,8 @@ func (s settings) or(t settings) settings {
 
 // list reads a list, or a text with commas, as annotations have it.
 func list(v value) []string {
-	if out := v.texts(); len(out) > 0 {
-		return out
+	if v.ok() && v.n.Kind == yaml.SequenceNode {
+		return v.texts()
 	}
 	var out []string
 	for s := range strings.SplitSeq(v.text(), ",") {

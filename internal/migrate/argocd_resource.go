@@ -21,8 +21,10 @@ func (m *argo) resource(o *object) {
 		apps := m.matching(o, ref, namespace)
 		here := updateSettings(ref.get("commonUpdateSettings")).or(all)
 		w := back(ref.get("writeBackConfig")).or(write)
-		if ref.get("useAnnotations").isTrue() {
+		if on, sure := ref.get("useAnnotations").boolean(); on {
 			continue // the annotations of the applications are read anyway
+		} else if v := ref.get("useAnnotations"); !sure {
+			m.note(o, v.line(), v.notBoolean()+"; images is read")
 		}
 		for _, a := range apps {
 			m.locate(a)

@@ -79,6 +79,7 @@ func (m *flux) leftovers() {
 			if o.kind == "ImageRepository" && !m.used[o] {
 				continue // said as a whole
 			}
+			m.mistakes(o)
 			o.field().unread(func(v value) {
 				m.note(o, v.line(), strings.TrimPrefix(v.path, "spec.")+": unknown, so it is not carried over; look up what it did")
 			})

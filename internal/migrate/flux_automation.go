@@ -118,10 +118,18 @@ func (m *flux) automation(o *object) *automation {
 	if a.path == "" {
 		a.path = "."
 	}
-	if v := spec.get("suspend"); v.isTrue() {
-		a.off = m.note(o, v.line(), "suspend: an environment cannot be suspended, so it is a comment; take the # away to let it go on")
+	const suspended = "an environment cannot be suspended, so it is a comment; take the # away to let it go on"
+	if v := spec.get("suspend"); v.ok() {
+		if on, sure := v.boolean(); on {
+			a.off = m.note(o, v.line(), "suspend: "+suspended)
+		} else if !sure {
+			a.off = m.note(o, v.line(), v.notBoolean()+", and is taken for true: "+suspended)
+		}
 	}
 	m.takes(a, spec.get("policySelector"), note)
+	if wrong := m.mistakes(o); len(wrong) > 0 {
+		a.off = orElse(a.off, wrong[0])
+	}
 	return a
 }
 
@@ -150,6 +158,9 @@ func (m *flux) source(a *automation, spec value, note func(value, string)) {
 	}
 	if v := from.get("branch"); v.ok() {
 		a.branch = v.text()
+	}
+	if source != nil {
+		m.mistakes(source)
 	}
 	for _, key := range []string{"tag", "semver", "commit", "name"} {
 		if v := from.get(key); v.ok() {
@@ -307,12 +318,21 @@ func orElse(a, b string) string {
 	return b
 }
 
+// writes tells whether a marker is of a policy that an automation takes: by the
+// policy's name, or by the one it had before it was parted from another.
+func (m *flux) writes(a *automation, k marker) bool {
+	return slices.ContainsFunc(m.drafts, func(d *draft) bool {
+		named := d.Name == k.name || d.origin.name == k.name && sees(d.namespace, k.namespace, d.scope, m.scopeOf(k.path))
+		return named && slices.Contains(a.names, d.Name)
+	})
+}
+
 // below are the folders of an automation's path that hold markers of its policies, by
 // stage; none when only one would come of it that is no stage.
 func (m *flux) below(a *automation) []string {
 	var folders []string
 	for _, k := range m.markers() {
-		if dir := path.Dir(k.path); within(k.path, a.path) && dir != "." && dir != PolicyDir && slices.Contains(a.names, k.name) {
+		if dir := path.Dir(k.path); within(k.path, a.path) && dir != "." && dir != PolicyDir && m.writes(a, k) {
 			folders = append(folders, dir)
 		}
 	}

@@ -42,11 +42,33 @@ func (m *flux) policy(o *object) *draft {
 		m.unable(d, ref.line(), "image", fmt.Sprintf("imageRepositoryRef: there is no ImageRepository %s in these files; write its image", short(strings.TrimPrefix(namespace+"/"+repository.text(), "/"))))
 	}
 	m.digests(d, spec)
-	if spec.get("suspend").isTrue() {
-		d.held = true
-		d.todo("", m.note(o, spec.get("suspend").line(), "suspend: a policy cannot be suspended, so no environment takes it; to let it go on, name it in update.policies of an environment"))
-	}
+	m.suspended(d, spec.get("suspend"), "a policy cannot be suspended, so no environment takes it; to let it go on, name it in update.policies of an environment")
+	m.mistaken(d, o)
 	return d
+}
+
+// suspended holds a draft that is suspended, and one of which nobody can tell.
+func (m *flux) suspended(d *draft, v value, text string) {
+	on, sure := v.boolean()
+	switch {
+	case on:
+		text = "suspend: " + text
+	case !sure:
+		text = v.notBoolean() + ", and is taken for true: " + text
+	default:
+		return
+	}
+	d.held = true
+	d.todo(headOfFile, m.note(v.o, v.line(), text))
+}
+
+// mistaken makes a comment of a draft that is read from an object with a value of
+// another type than belongs in its place.
+func (c *collector) mistaken(d *draft, from *object) {
+	for _, text := range c.mistakes(from) {
+		d.unable = true
+		d.todo(headOfFile, text)
+	}
 }
 
 // unable notes why a draft cannot work as it is.
@@ -155,11 +177,9 @@ func (m *flux) repository(d *draft, r *object) {
 	}
 	spec.skip("timeout") // one question has 60 seconds at most
 	m.exclusions(d, spec.get("exclusionList"))
-	if spec.get("suspend").isTrue() {
-		d.held = true
-		d.todo("", m.note(r, spec.get("suspend").line(), "suspend: an image cannot be suspended, so no environment takes its policies; to let them go on, name them in update.policies of an environment"))
-	}
+	m.suspended(d, spec.get("suspend"), "an image cannot be suspended, so no environment takes its policies; to let them go on, name them in update.policies of an environment")
 	m.access(d, spec)
+	m.mistaken(d, r)
 }
 
 func (m *flux) exclusions(d *draft, v value) {
@@ -200,7 +220,9 @@ func (m *flux) access(d *draft, spec value) {
 		v.get("name")
 		to(v, fmt.Sprintf("a proxy is not part of a policy; write proxy of %s into the file for --registries, or set HTTPS_PROXY", host))
 	}
-	if v := spec.get("insecure"); v.isTrue() {
+	if on, sure := spec.get("insecure").boolean(); !sure {
+		d.todo("image", m.note(spec.o, spec.get("insecure").line(), spec.get("insecure").notBoolean()+"; the registry is asked by https"))
+	} else if v := spec.get("insecure"); on {
 		to(v, fmt.Sprintf("plain http is not part of a policy; give the bot --insecure-registry %s, or write plainHTTP into the file for --registries", host))
 	}
 	if v := spec.get("accessFrom"); v.ok() {

@@ -32,6 +32,8 @@ type object struct {
 	read      map[*yaml.Node]bool // keys that were read
 	whole     map[*yaml.Node]bool // keys whose values mean nothing here, however deep
 	left      int                 // fields that may still be looked at
+	misread   map[*yaml.Node]bool // values of another type than they were read as
+	mistakes  []mistake           // the same, in the order they were read
 }
 
 func (o *object) String() string { return oneLine(o.kind + "/" + o.name) }
@@ -73,7 +75,7 @@ func (v value) line() int {
 // get is the value of a key, which counts as read from now on.
 func (v value) get(key string) value {
 	out := value{o: v.o, path: joined(v.path, key)}
-	if v.n == nil || v.n.Kind != yaml.MappingNode {
+	if !v.isMapping() {
 		return out
 	}
 	for i := 0; i+1 < len(v.n.Content); i += 2 {
@@ -88,7 +90,7 @@ func (v value) get(key string) value {
 
 // skip marks keys whose values mean nothing here.
 func (v value) skip(keys ...string) {
-	if v.n == nil || v.n.Kind != yaml.MappingNode {
+	if !v.isMapping() {
 		return
 	}
 	for i := 0; i+1 < len(v.n.Content); i += 2 {
@@ -100,17 +102,22 @@ func (v value) skip(keys ...string) {
 
 // text is a scalar as it is written; "" for anything else.
 func (v value) text() string {
-	if v.n == nil || v.n.Kind != yaml.ScalarNode {
+	if !v.isText() {
 		return ""
 	}
 	return v.n.Value
 }
 
-func (v value) isTrue() bool { return strings.EqualFold(v.text(), "true") }
-
 // items are the entries of a list.
 func (v value) items() []value {
-	if v.n == nil || v.n.Kind != yaml.SequenceNode {
+	if !v.isList() {
+		return nil
+	}
+	return v.entries()
+}
+
+func (v value) entries() []value {
+	if v.n.Kind != yaml.SequenceNode {
 		return nil
 	}
 	var out []value
@@ -135,7 +142,7 @@ func (v value) texts() []string {
 
 // keys are the keys of a mapping.
 func (v value) keys() []string {
-	if v.n == nil || v.n.Kind != yaml.MappingNode {
+	if !v.isMapping() {
 		return nil
 	}
 	var out []string
@@ -178,7 +185,7 @@ func (v value) walk(depth int, report func(v value)) {
 	if v.o.left <= 0 || depth > maxDepth {
 		return
 	}
-	for _, item := range v.items() {
+	for _, item := range v.entries() {
 		item.walk(depth+1, report)
 	}
 	if v.n.Kind != yaml.MappingNode {
