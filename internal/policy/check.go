@@ -51,7 +51,7 @@ func (p *parsed) checkPolicies(known map[string]bool, incomplete bool) {
 				continue
 			}
 			reason, hint := fmt.Sprintf("unknown policy %q", name), "add an ImagePolicy of that name"
-			if near, ok := nearest(name, slices.Sorted(maps.Keys(known))); ok {
+			if near, ok := Nearest(name, slices.Sorted(maps.Keys(known))); ok {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			if incomplete {
@@ -90,7 +90,7 @@ func (p *parsed) order() {
 				continue
 			}
 			hint := "the environments are " + list(names)
-			if near, ok := nearest(from, names); ok {
+			if near, ok := Nearest(from, names); ok {
 				hint = fmt.Sprintf("did you mean %q?", near)
 			}
 			p.failAt(e.fromPlaces[i], fmt.Sprintf("from: unknown environment %q", from), hint)

@@ -160,7 +160,7 @@ func (d *document) entry(key, value *yaml.Node, what string, fields []field, see
 // unknownKey returns the key that was probably meant.
 func (d *document) unknownKey(key *yaml.Node, what string, fields []field) (meant string) {
 	hint := keysHint("of "+what, fields)
-	near, ok := nearest(key.Value, keysOf(fields))
+	near, ok := Nearest(key.Value, keysOf(fields))
 	if ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
@@ -293,7 +293,7 @@ func (d *document) choice(n *yaml.Node, what string, words ...string) (string, b
 		return s, ok
 	}
 	hint := "write one of " + list(words)
-	if near, ok := nearest(s, words); ok {
+	if near, ok := Nearest(s, words); ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	d.misshapen(n, fmt.Sprintf("%s: unknown value %q", what, s), hint)

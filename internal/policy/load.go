@@ -150,7 +150,7 @@ func (p *parsed) foreign(root *yaml.Node) bool {
 		return true
 	}
 	hint := "the kinds are " + list(known)
-	if near, ok := nearest(s, known); ok {
+	if near, ok := Nearest(s, known); ok {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	p.misshapen(kind, fmt.Sprintf("unknown kind %q", s), hint)

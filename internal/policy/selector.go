@@ -33,7 +33,7 @@ func (d *document) selector(n *yaml.Node, p *Policy) {
 			continue
 		}
 		hint := known
-		if near, ok := nearest(key.Value, names); ok {
+		if near, ok := Nearest(key.Value, names); ok {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		d.misshapen(key, fmt.Sprintf("unknown selector %q", key.Value), hint)

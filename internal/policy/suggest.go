@@ -2,8 +2,8 @@ package policy
 
 import "strings"
 
-// nearest is the word that someone who wrote s most likely meant.
-func nearest(s string, words []string) (string, bool) {
+// Nearest is the word that someone who wrote s most likely meant.
+func Nearest(s string, words []string) (string, bool) {
 	best, least := "", 3
 	for _, w := range words {
 		if strings.EqualFold(s, w) {

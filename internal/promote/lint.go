@@ -3,6 +3,8 @@ package promote
 import (
 	"cmp"
 	"io/fs"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"towpath.dev/towpath/internal/manifest"
@@ -12,7 +14,14 @@ import (
 // Lint checks a whole config repository, offline: its policies and pipelines,
 // every marker, also where it cannot work, and that every app renders. Markers
 // outside the environments are looked for in the files that Files would read.
+// Errors in policies/ come first; what follows from one is one line.
 func Lint(fsys fs.FS, more ...string) ([]policy.Problem, error) {
+	problems, err := lint(fsys, more...)
+	return fold(problems), err
+}
+
+// lint is Lint with a line for each marker.
+func lint(fsys fs.FS, more ...string) ([]policy.Problem, error) {
 	cfg, err := LoadConfig(fsys)
 	if err != nil {
 		return nil, err
@@ -62,8 +71,7 @@ func (l *linter) render(r *manifest.Renderer, env policy.Environment, v envView)
 			l.reached[p] = cmp.Or(l.reached[p], a.Dir)
 		}
 		if a.Problem != nil && !saidAlready(a, v) {
-			out = append(out, policy.Problem{Path: a.Dir, Object: "app " + env.Name + "/" + a.Name, Reason: a.Problem.Error(),
-				Hint: "correct it; the agent leaves the app as it is until then"})
+			out = append(out, appProblem(env, a))
 		}
 	}
 	return out
@@ -83,7 +91,39 @@ func saidAlready(a manifest.App, v envView) bool {
 	return false
 }
 
+// appProblem is why an app cannot be rendered, at the file that its error names.
+func appProblem(env policy.Environment, a manifest.App) policy.Problem {
+	p := policy.Problem{Path: a.Dir, Object: "app " + env.Name + "/" + a.Name, Hint: "correct it"}
+	text := a.Problem.Error()
+	for strings.HasPrefix(text, a.Dir) {
+		m := leadingPlace.FindStringSubmatch(text)
+		if m == nil {
+			break
+		}
+		p.Path, text = m[1], text[len(m[0]):]
+		p.Line, _ = strconv.Atoi(m[2])
+	}
+	p.Reason = text
+	if !strings.HasPrefix(text, "kustomize: ") { // whose own words are no hints
+		p.Reason, p.Hint = reasonAndHint(text, p.Hint)
+	}
+	p.Hint += "; the agent leaves the app as it is until then"
+	return p
+}
+
+// leadingPlace is the file and line that an error begins with.
+var leadingPlace = regexp.MustCompile(`^([^:\s]+)(?::([0-9]+))?: `)
+
+// reasonAndHint parts an error that says what to do behind a semicolon.
+func reasonAndHint(text, hint string) (string, string) {
+	if reason, rest, ok := strings.Cut(text, "; "); ok {
+		return reason, rest
+	}
+	return text, hint
+}
+
 func environmentProblem(env policy.Environment, reason string) policy.Problem {
+	reason, hint := reasonAndHint(reason, "create the directory or correct the environment's path")
 	return policy.Problem{Path: env.Source.Path, Line: env.Source.Line, Object: "environment " + env.Name, Reason: reason,
-		Hint: "create the directory or correct the environment's path; the other environments go on"}
+		Hint: hint + "; the other environments go on"}
 }

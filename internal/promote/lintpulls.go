@@ -154,7 +154,7 @@ func (s Situation) concerns(p string) bool {
 
 func lintTree(snap gitrepo.Snapshot) linted {
 	m := &meter{fsys: snap.FS(), bytes: maxLintBytes, entries: maxLintEntries}
-	problems, err := Lint(m)
+	problems, err := lint(m)
 	if m.spent {
 		err = errSpent
 	}

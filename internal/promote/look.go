@@ -42,7 +42,7 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 		}
 	}
 	b.prune(s.Envs, snap)
-	s.Problems = append(s.Problems, markerProblems(cfg, s.Envs)...)
+	s.Problems = append(s.Problems, fold(markerProblems(cfg, s.Envs))...)
 	b.ask(ctx, &s, cfg, b.state(ctx, &s))
 	if s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch); err != nil {
 		return Situation{}, fmt.Errorf("list pull requests: %w", err)
@@ -91,7 +91,7 @@ func (b *Bot) pipelines(s *Situation, cfg policy.Config) {
 // noPipeline is the problem of a repository that nothing can move in.
 func noPipeline() policy.Problem {
 	return policy.Problem{Path: PolicyDir, Object: "repository", Reason: "there is no Pipeline in policies/",
-		Hint: "add one that names your environments; see examples/shop/policies/pipeline.yaml"}
+		Hint: "add one that names your environments; towpath adopt proposes one from your manifests"}
 }
 
 func hasErrors(ps []policy.Problem) bool {
@@ -169,9 +169,17 @@ func (b *Bot) branchHead(hash, base string) (BranchHead, error) {
 	return h, nil
 }
 
+// rootCause ranks the errors in policies/ first: others may follow from them.
+func rootCause(p policy.Problem) int {
+	if !p.Warning && (p.Path == PolicyDir || strings.HasPrefix(p.Path, PolicyDir+"/")) {
+		return 0
+	}
+	return 1
+}
+
 func sortProblems(ps []policy.Problem) {
 	slices.SortStableFunc(ps, func(a, b policy.Problem) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Reason, b.Reason))
+		return cmp.Or(cmp.Compare(rootCause(a), rootCause(b)), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Reason, b.Reason))
 	})
 }
 

@@ -71,6 +71,8 @@ type AppState struct {
 	Skipped        []patch.Skipped
 	Values         map[string]image.Ref // policy → what the markers hold; Repo may be empty when only :tag is marked
 	Content        string               // patch.Content of Values
+
+	misplaced []policy.Problem // policies and pipelines among its files
 }
 
 // BranchHead is the head commit of one of our branches.

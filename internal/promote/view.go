@@ -39,7 +39,7 @@ func LoadConfig(fsys fs.FS) (policy.Config, error) {
 	}
 	info, err := fs.Lstat(fsys, PolicyDir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return problem("there is no policies/ folder", "add policies/*.yaml with an ImagePolicy and a Pipeline")
+		return problem("there is no policies/ folder", "add policies/*.yaml with an ImagePolicy and a Pipeline: towpath adopt proposes them from your manifests, towpath migrate from Flux or Argo CD Image Updater")
 	}
 	if err == nil && !info.IsDir() {
 		return problem("policies is no folder: a link is not followed", "make it a folder, with policies/*.yaml in it")
@@ -126,6 +126,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 	for _, e := range envs {
 		out = append(out, e.problems...)
 		for _, a := range e.Apps {
+			out = append(out, a.misplaced...)
 			for _, s := range a.Skipped {
 				out = append(out, skippedProblem(s))
 			}
@@ -135,7 +136,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 					out = append(out, otherImage(m, pol, a.Values[m.Policy].Repo)...)
 					continue
 				}
-				out = append(out, unknownPolicy(m, cfg.Problems))
+				out = append(out, unknownPolicy(m, cfg))
 			}
 		}
 	}
@@ -148,6 +149,7 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 	}
 	out = append(out, neverProblems(cfg, envs)...)
 	out = append(out, pinProblems(cfg, envs)...)
+	out = append(out, flowProblems(cfg, envs)...)
 	sortProblems(out)
 	return out
 }
@@ -163,21 +165,67 @@ func skippedProblem(s patch.Skipped) policy.Problem {
 
 // unknownPolicy is the problem of a marker whose policy is not there to use:
 // because of an error of its own, which is the one to mend, or altogether.
-func unknownPolicy(m patch.Marker, problems []policy.Problem) policy.Problem {
+func unknownPolicy(m patch.Marker, cfg policy.Config) policy.Problem {
 	p := policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Verdict: string(patch.UnknownPolicy),
 		Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
 		Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)}
-	if place := BrokenPolicy(problems, m.Policy); place != "" {
+	if place := BrokenPolicy(cfg.Problems, m.Policy); place != "" {
 		p.Reason, p.Hint = fmt.Sprintf("nothing is written here: policy %q has an error (%s)", m.Policy, place), ""
 		return p
 	}
-	for _, b := range problems {
-		if !b.Warning && b.Object == "" { // of a document whose name could not be read
-			p.Hint = fmt.Sprintf("it may be in a document that cannot be read (%s): correct that one first; else add an ImagePolicy named %s to policies/", placeOf(b), m.Policy)
-			break
-		}
+	if place := unnamed(cfg.Problems, m.Policy); place != "" {
+		p.Hint = fmt.Sprintf(maybeUnread+" (%s): correct that one first; else add an ImagePolicy named %s to policies/", place, m.Policy)
+		return p
+	}
+	names := make([]string, len(cfg.Policies))
+	for i, known := range cfg.Policies {
+		names[i] = known.Name
+	}
+	if near, ok := policy.Nearest(m.Policy, names); ok {
+		p.Hint = fmt.Sprintf("did you mean %q? else a%s", near, p.Hint[1:])
 	}
 	return p
+}
+
+// maybeUnread begins the hint at a marker whose policy may be there after all.
+const maybeUnread = "it may be in a document that cannot be read"
+
+// unnamed returns where a document has an error that may be the policy of a name:
+// its own name cannot be read, or is no name and nearly this one; "": there is none.
+func unnamed(problems []policy.Problem, name string) string {
+	for _, b := range problems {
+		almost, is := strings.CutPrefix(b.Object, "ImagePolicy/")
+		if _, near := policy.Nearest(name, []string{almost}); !b.Warning && (b.Object == "" || is && near) {
+			return placeOf(b)
+		}
+	}
+	return ""
+}
+
+// fold puts the problems of markers that one error in policies/ brings about into
+// one line for each policy, at the first of them. Every marker of a policy is
+// among them, or none.
+func fold(problems []policy.Problem) []policy.Problem {
+	type cause struct{ reason, hint string }
+	count, at := map[cause]int{}, map[cause]int{}
+	var out []policy.Problem
+	for _, p := range problems {
+		c := cause{p.Reason, p.Hint}
+		if p.Verdict != string(patch.UnknownPolicy) || p.Hint != "" && !strings.HasPrefix(p.Hint, maybeUnread) {
+			out = append(out, p)
+			continue
+		}
+		if count[c]++; count[c] == 1 {
+			at[c] = len(out)
+			out = append(out, p)
+		}
+	}
+	for c, n := range count {
+		if n > 1 {
+			out[at[c]].Reason += fmt.Sprintf(" (and at %s)", plural(n-1, "more marker"))
+		}
+	}
+	return out
 }
 
 // BrokenPolicy returns where the error is that keeps a policy from being used,
