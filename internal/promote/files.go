@@ -13,6 +13,7 @@ import (
 
 	"towpath.dev/towpath/internal/manifest"
 	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
 )
 
 // Limits of reading a tree.
@@ -242,6 +243,21 @@ func markerLines(data []byte) []markerLine {
 	return out
 }
 
+// ownDocument is the apiVersion of a policy or a pipeline.
+var ownDocument = regexp.MustCompile(`(?m)^(?:- )?["']?apiVersion["']?:[ \t]+["']?towpath\.dev/`)
+
+// documents finds the policies and pipelines in a file of an environment, where
+// nobody reads them, and whence an agent would apply them to a cluster.
+func documents(env string, f patch.File) []policy.Problem {
+	var out []policy.Problem
+	for _, at := range ownDocument.FindAllIndex(f.Data, -1) {
+		out = append(out, policy.Problem{Path: f.Path, Line: 1 + bytes.Count(f.Data[:at[0]], []byte{'\n'}), Object: "file",
+			Reason: fmt.Sprintf("a document of towpath.dev is inside environment %s, where it is a manifest and no policy", env),
+			Hint:   "move it to policies/"})
+	}
+	return out
+}
+
 // parseApp reads the markers of an app. What keeps one from being read is in
 // AppState.Skipped, also where it is a whole file.
 func parseApp(fsys fs.FS, env string, d manifest.AppDir) AppState {
@@ -252,6 +268,7 @@ func parseApp(fsys fs.FS, env string, d manifest.AppDir) AppState {
 			a.Skipped = append(a.Skipped, *k)
 			continue
 		}
+		a.misplaced = append(a.misplaced, documents(env, f)...)
 		markers, skipped := patch.Markers(f)
 		a.Markers = append(a.Markers, markers...)
 		a.Skipped = append(a.Skipped, skipped...)
