@@ -165,13 +165,10 @@ func (s *source) unmarkable(p spot, m Marker) fault {
 	if why := unfit(p.node); why.is() {
 		return why
 	}
-	if why := misfit(m, p); why.is() {
+	if why := s.misfit(m, p); why.is() {
 		return why
 	}
-	if p.key == "newTag" {
-		return besideDigest(p.in)
-	}
-	return fault{}
+	return s.besideDigest(p)
 }
 
 // room returns where a marker goes on the last line of data, whose comment
@@ -187,6 +184,9 @@ func room(data []byte, hash int, marker string) (int, string, fault) {
 	comment := string(data[hash:])
 	if strings.Contains(comment, ownToken) || strings.Contains(comment, fluxToken) {
 		return 0, "", fault{TwoOnOneLine, "a marker is there already", "a value has one policy"}
+	}
+	if _, k := nearMiss(comment, func(string) bool { return false }); k.is() {
+		return 0, "", k
 	}
 	lower := strings.ToLower(comment)
 	for _, d := range directives {

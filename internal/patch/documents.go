@@ -80,7 +80,11 @@ func checkText(f File) *Skipped {
 
 // reset begins with another text in the same memory.
 func (s *source) reset(data []byte) {
-	*s = source{data: data, lines: lineStarts(data, s.lines[:0]), docs: cut(data, s.docs[:0]), spots: s.spots[:0]}
+	if len(s.entries) > nodeChunk {
+		s.entries = nil // to clear it would cost what the largest file had
+	}
+	clear(s.entries) // the nodes are used again
+	*s = source{data: data, lines: lineStarts(data, s.lines[:0]), docs: cut(data, s.docs[:0]), spots: s.spots[:0], entries: s.entries}
 }
 
 // document reads one document, or reports that the file is not as it should be.

@@ -258,9 +258,9 @@ func (s *source) pick(t target, on []spot, hash int) (target, fault, bool) {
 	}
 	t.node, t.start, t.end = p.node, start, end
 	t.marker.Column, t.marker.Value = p.node.Column, strings.Clone(p.node.Value) // not holding on to the file
-	why := misfit(t.marker, p)
-	if !why.is() && p.key == "newTag" {
-		why = besideDigest(p.in)
+	why := s.misfit(t.marker, p)
+	if !why.is() {
+		why = s.besideDigest(p)
 	}
 	return t, why, true
 }

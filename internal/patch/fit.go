@@ -54,10 +54,10 @@ const dockerHub = "docker.io"
 // misfit says why the value of a marker cannot be what its part says, going by
 // the value and the key it stands under. Values that might be anything, such as
 // "" and ${TAG}, fit: a person may write them with a set.
-func misfit(m Marker, p spot) fault {
+func (s *source) misfit(m Marker, p spot) fault {
 	key := p.key
 	_, v := splitPrefix(m.Value)
-	if k := behindAnother(m.Part, v, p); k.is() {
+	if k := s.behindAnother(m.Part, v, p); k.is() {
 		return k
 	}
 	if strings.ContainsAny(v, notOneWord) {
@@ -102,18 +102,13 @@ var neverImages = []string{"apiVersion", "kind", "namespace", "imagePullPolicy",
 // than images, as the name of a container whose image is the line below. Under
 // name, a reference may stand, or the name or tag of one, unless a key beside it
 // is made for that.
-func behindAnother(part Part, v string, p spot) fault {
-	beside := ""
-	for i := 0; p.in != nil && i+1 < len(p.in.Content); i += 2 {
-		if k, value := p.in.Content[i].Value, p.in.Content[i+1]; value.Kind != yaml.MappingNode && value.Kind != yaml.SequenceNode && slices.Contains(keysOf(part), k) {
-			beside = k
-			break
-		}
+func (s *source) behindAnother(part Part, v string, p spot) fault {
+	if p.key != "name" && !slices.Contains(neverImages, p.key) {
+		return fault{}
 	}
+	beside := s.entry(p.in).beside(part)
 	switch {
 	case p.key == "name" && (holds(v) == part || beside == "" && part != PartRef):
-		return fault{}
-	case p.key != "name" && !slices.Contains(neverImages, p.key):
 		return fault{}
 	}
 	hint := hintOwnLine
@@ -180,21 +175,61 @@ func called(p Part) string {
 // kustomization or a resource that has the same list (Flux's Kustomization),
 // whose digest is written too: the digest decides what runs. The mapping is
 // known by its keys, as kustomizations often name no kind.
-func besideDigest(entry *yaml.Node) fault {
-	if entry == nil || entry.Kind != yaml.MappingNode {
+func (s *source) besideDigest(p spot) fault {
+	if p.key != "newTag" {
 		return fault{}
 	}
-	named, digest := false, false
-	for i := 0; i+1 < len(entry.Content); i += 2 {
-		switch k, v := entry.Content[i], entry.Content[i+1]; k.Value {
-		case "name":
-			named = true
-		case "digest":
-			digest = v.Kind == yaml.AliasNode || v.Value != "" && v.ShortTag() != "!!null"
-		}
-	}
-	if !named || !digest {
+	if e := s.entry(p.in); !e.named || !e.digest {
 		return fault{}
 	}
 	return fault{TagAndDigest, "the entry has a digest too, which decides what runs whatever newTag says", "keep one of them; to have both write newTag: TAG@sha256:…"}
+}
+
+// entry is what the verdicts on the values of a mapping go by.
+type entry struct {
+	named, digest bool     // it has a name; it has a digest that is not empty
+	imageKeys     []string // those made for images whose values are no collections, in their order, once each
+}
+
+// imageKeys are the keys of keysOf, of all parts.
+var imageKeys = []string{"image", "tag", "newTag", "newName", "repository", "registry", "digest", "value"}
+
+// entry looks through a mapping, once however many markers it holds: a mapping
+// of markers would else cost the square of its size.
+func (s *source) entry(in *yaml.Node) entry {
+	if in == nil || in.Kind != yaml.MappingNode {
+		return entry{}
+	}
+	if e, ok := s.entries[in]; ok {
+		return e
+	}
+	var e entry
+	for i := 0; i+1 < len(in.Content); i += 2 {
+		s.looked++
+		k, v := in.Content[i].Value, in.Content[i+1]
+		switch k {
+		case "name":
+			e.named = true
+		case "digest":
+			e.digest = v.Kind == yaml.AliasNode || v.Value != "" && v.ShortTag() != "!!null"
+		}
+		if v.Kind != yaml.MappingNode && v.Kind != yaml.SequenceNode && slices.Contains(imageKeys, k) && !slices.Contains(e.imageKeys, k) {
+			e.imageKeys = append(e.imageKeys, k)
+		}
+	}
+	if s.entries == nil {
+		s.entries = map[*yaml.Node]entry{}
+	}
+	s.entries[in] = e
+	return e
+}
+
+// beside is the first key made for a part, "" when there is none.
+func (e entry) beside(part Part) string {
+	for _, k := range e.imageKeys {
+		if slices.Contains(keysOf(part), k) {
+			return k
+		}
+	}
+	return ""
 }

@@ -40,12 +40,15 @@ type simpleReader struct {
 	levels []level
 	root   *yaml.Node
 
-	cur    []byte // the current line without its break
-	from   int    // its offset
-	at     int    // offset of the next line
-	narrow bool   // every byte of the line is one column
-	open   bool   // a key or a "-" waits for a value on the lines below
-	began  bool
+	cur     []byte // the current line without its break
+	from    int    // its offset
+	at      int    // offset of the next line
+	narrow  bool   // every byte of the line is one column
+	passed  int    // offset in the line to which its characters were counted
+	runes   int    // how many these are
+	counted int    // bytes in which characters were counted, for the tests of costs
+	open    bool   // a key or a "-" waits for a value on the lines below
+	began   bool
 }
 
 // check reports whether a document is valid, without building a tree. False
@@ -110,7 +113,7 @@ func (r *simpleReader) next() bool {
 		}
 	}
 	r.line++
-	r.narrow = true
+	r.narrow, r.passed, r.runes = true, 0, 0
 	for i, c := range r.cur {
 		switch {
 		case c >= ' ' && c < 0x7f, c == '\t':

@@ -52,8 +52,21 @@ func (r *simpleReader) place(n *yaml.Node, i int) {
 	}
 	n.Line, n.Column = r.line, i+1
 	if !r.narrow {
-		n.Column = utf8.RuneCount(r.cur[:i]) + 1
+		n.Column = r.runesTo(i) + 1
 	}
+}
+
+// runesTo counts the characters of the line before an offset, from where the last
+// count ended: values stand in their order, and counting each anew would cost the
+// square of a long line.
+func (r *simpleReader) runesTo(i int) int {
+	if i < r.passed {
+		r.passed, r.runes = 0, 0
+	}
+	r.counted += i - r.passed
+	r.runes += utf8.RuneCount(r.cur[r.passed:i])
+	r.passed = i
+	return r.runes
 }
 
 // missing is the null of a value that is not written.

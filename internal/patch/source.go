@@ -25,6 +25,9 @@ type source struct {
 	trees []*yaml.Node // of all documents, when the parser read the file in one piece
 	spots []spot
 	last  cursor
+
+	entries map[*yaml.Node]entry // of the mappings that were looked through
+	looked  int                  // pairs that were, for the tests of costs
 }
 
 // cursor is where the last question about a text was answered. Lines are judged
