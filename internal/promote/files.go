@@ -276,8 +276,12 @@ func parseApp(fsys fs.FS, env string, d manifest.AppDir) AppState {
 			a.Files = append(a.Files, f)
 		}
 	}
+	read := map[string]bool{}
+	for _, p := range d.Files {
+		read[p] = true
+	}
 	for _, p := range d.Odd {
-		if k := odd(fsys, p, mayMark(p, nil), func(p string) bool { return slices.Contains(d.Files, p) }); k != nil {
+		if k := odd(fsys, p, mayMark(p, nil), func(p string) bool { return read[p] }); k != nil {
 			a.Skipped = append(a.Skipped, *k)
 		}
 	}

@@ -97,6 +97,11 @@ func notYAML(f patch.File) []policy.Problem {
 func (l *linter) outside(f patch.File, inside bool) []policy.Problem {
 	type place struct{ line, column int }
 	var at []place
+	lines := markerLines(f.Data)
+	flux := map[int]bool{} // lines whose marker is of Flux's form alone
+	for _, m := range lines {
+		flux[m.line] = m.flux
+	}
 	markers, skipped := patch.Markers(f)
 	for _, m := range markers {
 		at = append(at, place{m.Line, m.Column})
@@ -106,13 +111,13 @@ func (l *linter) outside(f patch.File, inside bool) []policy.Problem {
 			at = append(at, place{k.Line, k.Column})
 			continue
 		}
-		for _, m := range markerLines(f.Data) {
+		for _, m := range lines {
 			at = append(at, place{m.line, 0})
 		}
 	}
 	var out []policy.Problem
 	for _, m := range at {
-		w := policy.Problem{Path: f.Path, Line: m.line, Column: m.column, Object: "marker", Verdict: string(patch.OutsidePath), Warning: isFlux(f.Data, m.line)}
+		w := policy.Problem{Path: f.Path, Line: m.line, Column: m.column, Object: "marker", Verdict: string(patch.OutsidePath), Warning: flux[m.line]}
 		switch app, rendered := l.reached[f.Path]; {
 		case inside:
 			w.Reason = "no app of the environment holds the file, so nothing is written here"
@@ -136,11 +141,6 @@ func fileVerdict(k patch.Skipped) bool {
 		return k.Policy == ""
 	}
 	return k.Line == 0
-}
-
-// isFlux reports whether the marker of a line is of Flux's form alone.
-func isFlux(data []byte, line int) bool {
-	return slices.ContainsFunc(markerLines(data), func(m markerLine) bool { return m.line == line && m.flux })
 }
 
 // first is the list, or its first n with an ellipsis.
