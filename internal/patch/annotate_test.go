@@ -58,6 +58,7 @@ func TestAnnotate(t *testing.T) {
 		{"one document of several", "a: 1\n---\nimage: r/web:1\n...\n---\nb: 1\n", map[string]string{"r/web:1": "web"}, "a: 1\n---\nimage: r/web:1 # towpath: web\n...\n---\nb: 1\n", nil},
 		{"an item of a list", "args:\n- --image=r/web:1\n", map[string]string{"--image=r/web:1": "web"}, "args:\n- --image=r/web:1 # towpath: web\n", nil},
 		{"a number becomes no string by being marked", "newTag: 1.10\n", map[string]string{"1.10": "web:tag"}, "newTag: 1.10 # towpath: web:tag\n", nil},
+		{"beside what reads as a marker with a slip", "a: r/web:1 # Towpath: web\n", map[string]string{"r/web:1": "web"}, "a: r/web:1 # Towpath: web\n", []Verdict{Malformed}},
 		{"several, beside one that cannot be", "a: r/web:1\nb: r/api:1 # renovate: x\nc: r/job:1\n", map[string]string{"r/web:1": "web", "r/api:1": "api", "r/job:1": "job"},
 			"a: r/web:1 # towpath: web\nb: r/api:1 # renovate: x\nc: r/job:1 # towpath: job\n", []Verdict{ForeignComment}},
 

@@ -182,7 +182,7 @@ func (s *source) inText(start, end int) (target, fault, bool) {
 // marker, before an offset.
 func (s *source) inValue(line, end int) (target, fault, bool) {
 	t, ok := s.asText(s.lines[line-1], end)
-	return t, fault{NotBeside, "the marker is inside the value: its # stands in quotes, or without a blank before it", hintOwnLine + ", or reword the value"}, ok
+	return t, fault{NotBeside, "the marker is inside the value: its # stands in quotes, or without a blank before it", hintOwnLine + ", behind a blank, or reword the value"}, ok
 }
 
 // asText looks for a marker in a text that is no comment.

@@ -1,6 +1,8 @@
 package patch
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -203,4 +205,17 @@ func leaf(v any) any {
 		return leaf(v[0])
 	}
 	return v
+}
+
+// Whoever mends values hears of all of them at once.
+func TestEveryValueThatIsNoReferenceIsReported(t *testing.T) {
+	markers, _ := Markers(File{Path: "f.yaml", Data: []byte("a: r/web # towpath: web\nb: r/web:1 # towpath: web\nc: ${IMG} # towpath: web\nd: r/web:2 # towpath: web\ne: '' # towpath: web\n")})
+	values, skipped := Values(markers)
+	var got []string
+	for _, k := range skipped {
+		got = append(got, fmt.Sprintf("%s %d", k.Verdict, k.Line))
+	}
+	if want := []string{"not a reference 1", "not a reference 3", "not a reference 5"}; len(values) > 0 || !slices.Equal(got, want) {
+		t.Errorf("%v, %v; want %v", values, got, want)
+	}
 }

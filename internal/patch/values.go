@@ -12,8 +12,9 @@ import (
 // Values assembles one reference per policy from the markers of one app. Where
 // no marker names the repository (kustomize's newTag alone, a :repository whose
 // registry is written elsewhere), Repo is zero and the caller, who knows the
-// policy, fills it in. A policy whose markers contradict each other, or hold no
-// reference, is reported once, at the marker that shows it, and left out.
+// policy, fills it in. A policy is left out when its markers contradict each other,
+// which is reported once, at the marker that shows it, or when one of them holds
+// no reference, which is reported at each.
 func Values(markers []Marker) (map[string]image.Ref, []Skipped) {
 	sums := map[string]*sum{} // by policy
 	for _, m := range markers {
@@ -22,14 +23,20 @@ func Values(markers []Marker) (map[string]image.Ref, []Skipped) {
 			s = &sum{first: m, said: map[Part]Marker{}}
 			sums[m.Policy] = s
 		}
-		if !s.bad.is() {
-			s.bad, s.at = s.add(m), m
+		if k := s.add(m); k.is() && (!s.bad.is() || k.verdict == NotAReference) {
+			if s.bad = k; k.verdict == NotAReference {
+				s.none = append(s.none, k.at(m))
+			}
+			s.at = m
 		}
 	}
 	values := map[string]image.Ref{}
 	var skipped []Skipped
 	for _, policy := range slices.Sorted(maps.Keys(sums)) {
 		s := sums[policy]
+		if skipped = append(skipped, s.none...); len(s.none) > 0 {
+			continue
+		}
 		if !s.bad.is() {
 			s.bad, s.at = s.finish()
 		}
@@ -75,6 +82,7 @@ type sum struct {
 	said                 map[Part]Marker // who said first what each part is
 	bad                  fault           // the first contradiction
 	at                   Marker
+	none                 []Skipped // markers without a reference
 }
 
 // add takes in what a marker says, or returns why that cannot be.

@@ -26,7 +26,7 @@ type verdictCase struct {
 
 func placements() []verdictCase {
 	return []verdictCase{
-		{"a name that no policy can have", "a: x:1 # towpath: Web\n", []string{"malformed 1 Web"}},
+		{"a name that no policy can have", "a: x:1 # towpath: Web\n", []string{"malformed 1 web"}},
 		{"no name", "a: x:1 # towpath:\n", []string{"malformed 1 "}},
 		{"a part that is none", "a: x:1 # towpath: web:version\n", []string{"unknown part 1 web"}},
 		{"a part that is not written", "a: x:1 # towpath: web:ref\n", []string{"unknown part 1 web"}},
@@ -37,8 +37,12 @@ func placements() []verdictCase {
 		{"Flux's form with a number", "a: x:1 # {\"$imagepolicy\": 1}\n", []string{"malformed 1 "}},
 		{"Flux's form with more keys, of any type, works", "a: x:1 # {\"$imagepolicy\": \"ns:web\", \"n\": 1}\n", nil},
 		{"Flux's form twice in one object", "a: x:1 # {\"$imagepolicy\": \"ns:web\", \"$imagepolicy\": \"ns:api\"}\n", []string{"two on one line 1 web"}},
+		{"Flux's form without its braces", "a: x:1 # \"$imagepolicy\": \"ns:web\"\n", []string{"malformed 1 web"}},
+		{"Flux's form without braces and quotes", "a: x:1 # $imagepolicy: ns:web\n", []string{"malformed 1 "}},
+		{"a part with a blank before it", "a: 1.0.0 # towpath: web :tag\n", []string{"malformed 1 web"}},
+		{"a face behind the marker is the user's", "a: x:1 # towpath: web :-)\n", nil},
 		{"text before the marker", "a: x:1 # pinned # towpath: web\n", []string{"not first 1 web"}},
-		{"a sentence before the marker", "a: x:1 # moved by towpath: web\n", []string{"not first 1 "}},
+		{"a sentence before the marker", "a: x:1 # moved by towpath: web\n", []string{"not first 1 web"}},
 		{"text before Flux's form", "a: x:1 # see {\"$imagepolicy\": \"ns:web\"}\n", []string{"not first 1 web"}},
 		{"text behind the marker is the user's", "a: x:1 # towpath: web  pinned by ops\nb: x:1 # towpath: web\tpinned\nc: x:1 # towpath: web pinned\n", nil},
 		{"text behind Flux's form is the user's", "a: x:1 # {\"$imagepolicy\": \"ns:web\"} pinned\n", nil},
@@ -105,6 +109,53 @@ func placements() []verdictCase {
 		{"the function's configuration in a ResourceList works", "kind: ResourceList\nitems: []\nfunctionConfig:\n  image: x:1 # towpath: web\n", nil},
 		{"metadata that is a list works", "kind: Pod\nmetadata: [a]\nimage: x:1 # towpath: web\n", nil},
 		{"line breaks that only YAML knows", "a: 1\rb: [x:1, y:1] # towpath: web\u2028c: 1\u0085", []string{"on a collection 1 web"}},
+	}
+}
+
+// A slip in a policy's name hides neither the marker from a set of that policy nor
+// what belongs to it.
+func TestASetHearsOfMarkersWhoseNameHasASlip(t *testing.T) {
+	for _, comment := range []string{
+		"# towpath: web, pinned", "# towpath: web.", "# towpath: Web", `# towpath: "web"`, "# towpath: `web`", "# towpath: web…", "# towpath: web\u200b",
+		`# {"$imagepolicy": "ns:web,"}`, "# towpath: web...", "# towpath: web---", "# pinned towpath: web", "# towpath: Web_App", "# towpath: web :tag",
+	} {
+		for _, text := range []string{"b: r.e/web:1 " + comment + "\n", "a: r.e/web:1 # towpath: web\nb: r.e/web:1 " + comment + "\n"} {
+			r := Apply([]File{{Path: "f.yaml", Data: []byte(text)}}, []Set{{Policy: "web", Ref: image.Ref{Repo: must(image.ParseRepo("r.e/web")), Tag: "2"}}})
+			if len(r.Skipped) != 1 || r.Skipped[0].Verdict != Malformed && r.Skipped[0].Verdict != NotFirst {
+				t.Errorf("%q: %v", text, r.Skipped)
+			}
+		}
+	}
+	torn := File{Path: "f.yaml", Data: []byte("newName: r.e/web # towpath: web,:name\nnewTag: '1' # towpath: web:tag\n")}
+	if r := Apply([]File{torn}, []Set{{Policy: "web", Ref: image.Ref{Repo: must(image.ParseRepo("r.e/web")), Tag: "2"}}}); len(r.Files) > 0 || len(r.Skipped) != 2 {
+		t.Errorf("half of a reference is written: %v", r)
+	}
+	other := File{Path: "f.yaml", Data: []byte("b: r.e/web:1 # towpath: web, pinned\nc: x:1 # towpath: api\n")}
+	if r := Apply([]File{other}, []Set{{Policy: "api", Ref: image.Ref{Repo: must(image.ParseRepo("x")), Tag: "2"}}}); len(r.Skipped) > 0 {
+		t.Errorf("the slip concerns another policy: %v", r.Skipped)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// A hint for a part that is none says what is most likely meant.
+func TestTheHintOfAnUnknownPartSaysWhatIsMeant(t *testing.T) {
+	for marker, want := range map[string]string{
+		"flux-system:web":     "write # towpath: web, without a namespace",
+		"flux-system:web:tag": "write # towpath: web:tag, without a namespace",
+		"web:TAG":             "write web:tag",
+		"web:version":         "write web:tag where the value is the tag alone, web where it is a whole reference",
+		"web:other":           "write web, web:tag, web:name, web:digest, web:registry or web:repository",
+	} {
+		_, skipped := Markers(File{Path: "f.yaml", Data: []byte("a: x:1 # towpath: " + marker + "\n")})
+		if len(skipped) != 1 || skipped[0].Verdict != UnknownPart || skipped[0].Hint != want {
+			t.Errorf("%s: %v, want %s", marker, skipped, want)
+		}
 	}
 }
 

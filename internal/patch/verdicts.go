@@ -29,7 +29,7 @@ func markerVerdicts() []VerdictInfo {
 		{UpToDate, OfMarker, "The value is as wanted already.", ""},
 		{UnknownPolicy, OfMarker, "No policy has the name.", "Correct the name, or add the policy to `policies/`."},
 		{UnknownPart, OfMarker, "The word behind the name is none of the parts.", "Use `:tag`, `:name`, `:digest`, `:registry` or `:repository`, or no part."},
-		{Malformed, OfMarker, "The marker names no policy, holds a name that no policy can have, or Flux's form is not a JSON object with `NAMESPACE:NAME`.", "Write `# towpath: NAME`."},
+		{Malformed, OfMarker, "The marker names no policy, holds a name that no policy can have, or a blank before the part's colon; or Flux's form is not a JSON object with `NAMESPACE:NAME`. `lint` says it of near misses, too.", "Write `# towpath: NAME`."},
 		{NotFirst, OfMarker, "Other words stand before the marker in its comment.", "Put the marker first; your words may follow after two spaces."},
 		{TwoOnOneLine, OfMarker, "The comment holds two markers, of either form.", "Keep one; put values of different policies on lines of their own."},
 		{NotBeside, OfMarker, "The marker stands on a line of its own, above or below a value; or behind a key that holds no image, as `name:`; or inside the value, in its quotes or without a blank before its `#`.", "Put it at the end of the value's own line."},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"towpath.dev/towpath/internal/manifest"
+	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 )
 
@@ -38,6 +39,7 @@ func lint(fsys fs.FS, more ...string) ([]policy.Problem, error) {
 			l.paths = append(l.paths, env.Path)
 			v := parseEnv(fsys, env)
 			l.cover(v)
+			out = append(out, l.nearMisses(cfg, v)...)
 			envs[env.Name] = EnvState{Env: env, Apps: v.apps, Problem: v.problem, problems: v.problems}
 			if v.problem != "" {
 				out = append(out, environmentProblem(env, v.problem))
@@ -56,6 +58,24 @@ func lint(fsys fs.FS, more ...string) ([]policy.Problem, error) {
 	}
 	sortProblems(out)
 	return out, nil
+}
+
+// nearMisses reports the comments in an environment that are no markers because of
+// a slip. The bot, which looks for the bytes of markers only, does not see them.
+func (l *linter) nearMisses(cfg policy.Config, v envView) []policy.Problem {
+	named := func(name string) bool {
+		_, ok := cfg.Policy(name)
+		return ok
+	}
+	var out []policy.Problem
+	for _, p := range v.read {
+		if f, k := readFile(l.fsys, p); k == nil {
+			for _, near := range patch.NearMarkers(f, named) {
+				out = append(out, skippedProblem(near))
+			}
+		}
+	}
+	return out
 }
 
 // render checks that every app of an environment renders. What the app's own
