@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -89,6 +90,7 @@ func adoptDir(s std, p proposal, dir string, in adopt.Input) error {
 		return err
 	}
 	sayAdopted(s.err, out)
+	sayOthers(s.err, out, in, dir)
 	sayNext(s.err, p.write, out, dir, again, branchOf(in))
 	return nil
 }
@@ -99,6 +101,27 @@ func branchOf(in adopt.Input) string {
 		return in.Config.Pipelines[0].Branch
 	}
 	return in.Branch
+}
+
+// sayOthers points to migrate where another updater's objects are there and what they
+// want is in no policy.
+func sayOthers(w io.Writer, p adopt.Proposal, in adopt.Input, dir string) {
+	names := ""
+	if len(p.Unknown) > 0 {
+		names = "markers name policies that are not there: " + strings.Join(p.Unknown, ", ")
+	}
+	said := false
+	for _, word := range sortedNames(migrations()) {
+		if len(in.Config.Policies) > 0 && names == "" || migrations()[word].run(in.Files, "").Objects == 0 {
+			continue
+		}
+		said = true
+		fmt.Fprintf(w, "\n%s\n", strings.TrimPrefix(names+"; ", "; ")+
+			fmt.Sprintf("%s says which tags are wanted: towpath migrate %s %s makes policies and a pipeline of it, so migrate first, then adopt", migrations()[word].whose, word, shellWord(dir)))
+	}
+	if names != "" && !said {
+		fmt.Fprintf(w, "\n%s; write them into %s/, or correct the markers\n", names, promote.PolicyDir)
+	}
 }
 
 // adoptAgain is the command that writes what this one shows.
@@ -170,6 +193,8 @@ func renders(fsys fs.FS) func(dir string) string {
 		return ""
 	}
 }
+
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func adoptedOf(p adopt.Proposal) adopted {
 	v := adopted{Marks: p.Marks, Left: p.Left, Policies: []adoptedPolicy{}, Environments: []adoptedEnvironment{}, Files: []string{}}

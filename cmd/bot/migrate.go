@@ -9,25 +9,29 @@ import (
 
 	"towpath.dev/towpath/internal/migrate"
 	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
 )
 
 // migration is one source of `migrate`.
 type migration struct {
-	what string // what is looked for, in a sentence
-	run  func(files []patch.File, branch string) migrate.Result
-	then string // what to remove in the end
+	what  string // what is looked for, in a sentence
+	whose string // what says it, as the beginning of a sentence
+	run   func(files []patch.File, branch string) migrate.Result
+	then  string // what to remove in the end
 }
 
 // migrations are the sources by the word that names them.
 func migrations() map[string]migration {
 	return map[string]migration{
 		"flux": {
-			what: "objects of image.toolkit.fluxcd.io (ImageRepository, ImagePolicy, ImageUpdateAutomation)",
-			run:  migrate.Flux, then: "remove the ImageUpdateAutomation objects, or two will write",
+			what:  "objects of image.toolkit.fluxcd.io (ImageRepository, ImagePolicy, ImageUpdateAutomation)",
+			whose: "Flux's image automation",
+			run:   migrate.Flux, then: "remove the ImageUpdateAutomation objects, or two will write",
 		},
 		"argocd-image-updater": {
-			what: "annotations of argocd-image-updater.argoproj.io and no ImageUpdater",
-			run:  migrate.ImageUpdater, then: "remove the annotations and ImageUpdater objects, or two will write",
+			what:  "annotations of argocd-image-updater.argoproj.io and no ImageUpdater",
+			whose: "Argo CD Image Updater",
+			run:   migrate.ImageUpdater, then: "remove the annotations and ImageUpdater objects, or two will write",
 		},
 	}
 }
@@ -112,7 +116,19 @@ func sayMigrated(s std, p proposal, m migration, r migrate.Result, dir string) {
 		fmt.Fprintf(s.err, "nothing was written; add --write to write %s\n", migrate.PolicyDir+"/")
 		return
 	}
-	fmt.Fprintf(s.err, "next: look for TODO in %s/; towpath adopt --write %s marks what is not marked yet; towpath lint %[2]s; commit and push; towpath plan; then %s\n", migrate.PolicyDir, dir, m.then)
+	fmt.Fprintf(s.err, "next: look for TODO in %s/; towpath adopt --write %s marks what is not marked yet; towpath lint %[2]s; commit and push; %[4]s; then %[3]s\n", migrate.PolicyDir, shellWord(dir), m.then, planOf(branchIn(r.Files)))
+}
+
+// branchIn is the branch of the pipeline among new files; "": there is none.
+func branchIn(files []patch.File) string {
+	var in []policy.File
+	for _, f := range files {
+		in = append(in, policy.File{Path: f.Path, Data: f.Data})
+	}
+	if pls := policy.Load(in).Pipelines; len(pls) > 0 {
+		return pls[0].Branch
+	}
+	return ""
 }
 
 // count is "1 file" or "3 files".

@@ -37,6 +37,7 @@ type Proposal struct {
 	Policies  []Guess // new ones only
 	Pipelines []Line  // new ones only
 	Left      []Left
+	Unknown   []string // policies that markers name and that are not there, by name
 	Untaken   []string // policies of Marks that no environment of any pipeline takes, by name
 	Marked    int      // values that had a marker before
 	Others    int      // values of images that Images leaves out
@@ -97,7 +98,7 @@ const policyDir = "policies"
 // input gives the same proposal, and proposing again for what it wrote proposes
 // nothing.
 func Propose(in Input) Proposal {
-	a := &adoption{in: in, files: map[string]patch.File{}, named: map[string]bool{}}
+	a := &adoption{in: in, files: map[string]patch.File{}, kustomized: kustomizations(in.Files)}
 	a.find()
 	a.place()
 	a.assign()
@@ -107,17 +108,17 @@ func Propose(in Input) Proposal {
 
 // adoption is one proposal being made.
 type adoption struct {
-	in        Input
-	files     map[string]patch.File // what was looked into, by path
-	markers   []patch.Marker        // that were there before
-	named     map[string]bool       // names that entries of images: replace
-	values    []*value              // that can be marked
-	left      []Left
-	envs      []environment
-	pipelines []Line
-	guesses   []Guess
-	changed   []patch.File
-	others    int
+	in         Input
+	files      map[string]patch.File    // what was looked into, by path
+	markers    []patch.Marker           // that were there before
+	kustomized map[string]kustomization // by folder
+	values     []*value                 // that can be marked
+	left       []Left
+	envs       []environment
+	pipelines  []Line
+	guesses    []Guess
+	changed    []patch.File
+	others     int
 }
 
 // leave records that a value is left alone.
@@ -159,13 +160,13 @@ func (a *adoption) result() Proposal {
 				Image: v.ref.Repo.String(), Environment: v.env, App: v.app})
 		}
 	}
-	p.Untaken = a.untaken()
+	p.Unknown, p.Untaken = a.unknown(), a.untaken()
 	slices.SortFunc(p.Marks, func(x, y Mark) int {
 		return cmp.Or(strings.Compare(x.Path, y.Path), cmp.Compare(x.Line, y.Line), strings.Compare(string(x.Part), string(y.Part)))
 	})
 	for i, l := range p.Left {
-		if l.Reason == hasNoTag && a.named[l.Value] {
-			p.Left[i].Reason, p.Left[i].Hint = "an entry of images: in a kustomization gives it its tag", ""
+		if l.Reason == hasNoTag && a.given(l.Path, l.Value) {
+			p.Left[i].Reason, p.Left[i].Hint = hasEntry, ""
 		}
 	}
 	slices.SortStableFunc(p.Left, func(x, y Left) int {

@@ -279,6 +279,20 @@ func (a *adoption) takes(name string) bool {
 	return len(a.in.Config.Pipelines) == 0 || slices.ContainsFunc(a.envs, func(e environment) bool { return e.update.Has(name) })
 }
 
+// unknown are the policies of markers that are neither there nor proposed.
+func (a *adoption) unknown() []string {
+	var names []string
+	for _, m := range a.markers {
+		_, there := a.in.Config.Policy(m.Policy)
+		proposed := slices.ContainsFunc(a.guesses, func(g Guess) bool { return g.Policy.Name == m.Policy })
+		if !there && !proposed && !slices.Contains(names, m.Policy) {
+			names = append(names, m.Policy)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // untaken are the policies of values that would never move.
 func (a *adoption) untaken() []string {
 	var names []string

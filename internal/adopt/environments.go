@@ -53,6 +53,7 @@ func (a *adoption) place() {
 		v.env, v.pipeline, v.app = e.Name, e.Pipeline, app
 		return "", ""
 	})
+	a.borrowed()
 	a.pipelines = a.formatted(lines)
 }
 
@@ -84,8 +85,11 @@ func (a *adoption) outside(v *value, failed map[string]string, shared []string) 
 			return dir + " cannot be an environment's directory: " + why, "correct it, or write a Pipeline by hand"
 		}
 		if slices.Contains(shared, dir) {
-			return "it is a base that environments may share, and a change in it would reach all of them at once",
-				"put an entry into images: of each overlay's kustomization.yaml and run adopt again"
+			all, plain := a.takers(v.path, v.ref.Repo.String(), func(string) bool { return true })
+			if len(all) > 0 && len(plain) == 0 {
+				return hasEntry, ""
+			}
+			return "it is a base that environments may share, and a change in it would reach all of them at once", v.perOverlay(plain)
 		}
 		if dir == "." {
 			break
@@ -95,31 +99,6 @@ func (a *adoption) outside(v *value, failed map[string]string, shared []string) 
 		return "there is no environment's directory that could hold it", "move the manifests into a folder, and other YAML out of it"
 	}
 	return "it is outside the directories of all environments", "move it into one, or add an environment to the pipeline"
-}
-
-// sharedFolders are the folders and files that kustomizations take from elsewhere.
-func (a *adoption) sharedFolders() []string {
-	var shared []string
-	for _, f := range a.in.Files {
-		if hidden(f.Path) || !kustomizationFiles.MatchString(path.Base(f.Path)) {
-			continue
-		}
-		docs, err := parse(f.Data)
-		if err != nil {
-			continue // what is in it is nobody's base
-		}
-		for _, d := range docs {
-			for _, key := range []string{"resources", "bases", "components"} {
-				for _, n := range items(d, key) {
-					to := path.Join(path.Dir(f.Path), n.Value)
-					if !strings.Contains(n.Value, "://") && !within(to, path.Dir(f.Path)) {
-						shared = append(shared, to)
-					}
-				}
-			}
-		}
-	}
-	return shared
 }
 
 // line is a guessed pipeline.

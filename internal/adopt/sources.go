@@ -18,7 +18,6 @@ func (w *walker) kustomizeImages(list *yaml.Node) {
 		}
 		f := kustomizeImage(e)
 		f.named, f.slot = text(e, "name"), "images["+text(e, "name")+"]"
-		w.named = append(w.named, f.named)
 		w.add(f)
 	}
 }
@@ -110,7 +109,7 @@ const (
 
 func (w *walker) chart(n *yaml.Node, name string) {
 	if has(n) {
-		w.add(finding{node: n, text: name + " " + n.Value, reason: isChart, hint: hintChart})
+		w.add(finding{node: n, text: strings.TrimSpace(name + " " + n.Value), reason: isChart, hint: hintChart})
 	}
 }
 

@@ -76,6 +76,11 @@ const (
 	hasDigestOnly  = "a digest alone does not say which tag is followed"
 	hintDigestOnly = "write NAME:TAG@sha256:…"
 	isText         = "it is inside a text, where nothing can be marked"
+	hintText       = "change it by hand, or let what reads the text take the image from an argument or a variable of the container, which can be marked"
+	isMistyped     = "the comment beside it looks like a mistyped marker"
+	hintMistyped   = "write # towpath: NAME, or take the comment away and run adopt again"
+	isEncrypted    = "the file is encrypted with SOPS, which lets nobody else change it"
+	hasEntry       = "an entry of images: in a kustomization gives it its tag"
 	isEmptyTag     = "the tag is empty: the chart fills in its appVersion"
 	hintEmptyTag   = "write the tag"
 )

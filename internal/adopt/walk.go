@@ -12,7 +12,6 @@ import (
 // walker collects what the documents of one file hold.
 type walker struct {
 	found []finding
-	named []string // the names that entries of images: replace
 }
 
 func (w *walker) add(f finding) {
@@ -176,7 +175,7 @@ func (w *walker) block(n *yaml.Node) {
 	}
 	for _, m := range imageLine.FindAllStringSubmatchIndex(n.Value, maxFindings) {
 		at := &yaml.Node{Kind: yaml.ScalarNode, Line: n.Line + 1 + strings.Count(n.Value[:m[2]], "\n"), Value: bare(n.Value[m[2]:m[3]])}
-		w.add(leftAt(at, isText, "move it out of the text"))
+		w.add(leftAt(at, isText, hintText))
 	}
 }
 
