@@ -56,6 +56,7 @@ func Flux(files []patch.File, branch string) Result {
 	}
 	m.unused()
 	m.parted()
+	m.decimals()
 	l := m.pipeline()
 	m.strayMarkers()
 	m.leftovers()

@@ -318,13 +318,15 @@ func orElse(a, b string) string {
 	return b
 }
 
-// writes tells whether a marker is of a policy that an automation takes: by the
-// policy's name, or by the one it had before it was parted from another.
+// writes tells whether a marker is of a policy that an automation takes.
 func (m *flux) writes(a *automation, k marker) bool {
-	return slices.ContainsFunc(m.drafts, func(d *draft) bool {
-		named := d.Name == k.name || d.origin.name == k.name && sees(d.namespace, k.namespace, d.scope, m.scopeOf(k.path))
-		return named && slices.Contains(a.names, d.Name)
-	})
+	return slices.ContainsFunc(m.drafts, func(d *draft) bool { return slices.Contains(a.names, d.Name) && m.names(k, d) })
+}
+
+// names tells whether a marker means a policy: by its name, or by the one it had before
+// it was parted from another.
+func (m *flux) names(k marker, d *draft) bool {
+	return d.Name == k.name || d.origin.name == k.name && sees(d.namespace, k.namespace, d.scope, m.scopeOf(k.path))
 }
 
 // below are the folders of an automation's path that hold markers of its policies, by

@@ -16,7 +16,11 @@ type marker struct {
 	path            string
 	line            int
 	namespace, name string
+	tag             string // of the value in front of it, as far as it can be told
 }
+
+// tagBefore finds the tag at the end of what stands before a comment.
+var tagBefore = regexp.MustCompile(`([A-Za-z0-9_][A-Za-z0-9_.-]*)(?:@sha256:[0-9a-f]+)?["']?[ \t]*$`)
 
 func (c *collector) markers() []marker {
 	var out []marker
@@ -27,8 +31,17 @@ func (c *collector) markers() []marker {
 		n := 0
 		for text := range bytes.Lines(f.Data) {
 			n++
-			for _, m := range fluxMarker.FindAllSubmatch(text, -1) {
-				out = append(out, marker{f.Path, n, string(m[1]), string(m[2])})
+			found := fluxMarker.FindAllSubmatch(text, -1)
+			if len(found) == 0 {
+				continue
+			}
+			value, _, _ := bytes.Cut(text, []byte("#"))
+			tag := ""
+			if t := tagBefore.FindSubmatch(value[max(0, len(value)-maxText):]); t != nil {
+				tag = string(t[1])
+			}
+			for _, m := range found {
+				out = append(out, marker{f.Path, n, string(m[1]), string(m[2]), tag})
 			}
 		}
 	}
