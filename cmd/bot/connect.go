@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -189,5 +190,14 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg *regist
 		scanner = a
 	}
 	// What the bot would log is in what the command prints.
-	return c.newBot(repo, scanner, slog.New(slog.DiscardHandler), unauthenticated).Look(ctx)
+	sit, err := c.newBot(repo, scanner, slog.New(slog.DiscardHandler), unauthenticated).Look(ctx)
+	return sit, flagged(err)
+}
+
+// flagged adds to an error about the base branch which flag names it.
+func flagged(err error) error {
+	if errors.Is(err, gitrepo.ErrNoBranch) {
+		return fmt.Errorf("%w (--branch)", err)
+	}
+	return err
 }

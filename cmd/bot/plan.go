@@ -83,7 +83,7 @@ func planCommand(s std) *cobra.Command {
 	var o output
 	var exitCode, unauthenticated bool
 	cmd := command("plan", "what run --once would do, and what it would not and why",
-		"Looks at the repository, registries, reports and pull requests, decides as the bot would, and\nprints it; with -o wide every tag and the rule that dropped it, too. Nothing is written.\nRegistries are asked now, whatever schedules say: what the bot remembers of them, such as an\nanswer that it doubts, is not used. The base branch of the repository's origin is read, not the\nfolder you stand in: push first (towpath lint checks the folder).",
+		"Looks at the repository, registries, reports and pull requests, decides as the bot would, and\nprints it; with -o wide every tag and the rule that dropped it, too. Nothing is written.\nRegistries are asked now, whatever schedules say: what the bot remembers of them, such as an\nanswer that it doubts, is not used. The base branch of the repository's origin is read, not the\nfolder you stand in: push first (towpath lint checks the folder). Exit 1 when the repository has\nerrors, which are printed first; what they do not concern is planned all the same.",
 		"  towpath plan\n  towpath plan -o json --exit-code", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			if err := o.check(); err != nil {
@@ -102,7 +102,7 @@ func planCommand(s std) *cobra.Command {
 			if err := unseen(v.failed, v.images); err != nil {
 				return err
 			}
-			if exitCode && !plan.Idle() {
+			if exitCode && !plan.Idle() || v.errors() > 0 {
 				return errFindings
 			}
 			return nil
@@ -111,7 +111,7 @@ func planCommand(s std) *cobra.Command {
 	c.forgeFlag(cmd)
 	r.flags(cmd)
 	o.flag(cmd)
-	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 1 when there is something to do")
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 1 also when there is something to do")
 	cmd.Flags().BoolVar(&unauthenticated, "allow-unauthenticated-approvals", false, "judge as a bot with this flag would")
 	return cmd
 }
@@ -139,7 +139,34 @@ func describePlan(s promote.Situation, p promote.Plan) planned {
 	for _, m := range p.Waiting {
 		v.Wait = append(v.Wait, plannedWait{m.Env.Name, m.App, 0, m.Hold, m.Next})
 	}
+	v.order(s.Pipelines)
 	return v
+}
+
+// order puts what is about environments into the order in which versions travel.
+func (v *planned) order(pipelines []policy.Pipeline) {
+	at := map[string]int{}
+	for _, pl := range pipelines {
+		for _, env := range pl.Environments {
+			at[env.Name] = len(at)
+		}
+	}
+	moves := func(a, b plannedMove) int { return at[a.Environment] - at[b.Environment] }
+	slices.SortStableFunc(v.Push, moves)
+	slices.SortStableFunc(v.Propose, moves)
+	slices.SortStableFunc(v.Wait, func(a, b plannedWait) int { return at[a.Environment] - at[b.Environment] })
+	slices.SortStableFunc(v.Choices, func(a, b choice) int { return at[a.Environment] - at[b.Environment] })
+}
+
+// errors counts the problems that are no warnings.
+func (v planned) errors() int {
+	n := 0
+	for _, f := range v.Problems {
+		if !f.Warning {
+			n++
+		}
+	}
+	return n
 }
 
 func describeMove(m promote.Move, pull int) plannedMove {
@@ -190,6 +217,15 @@ func unrecorded(s promote.Situation, c scan.Result) []string {
 
 func printPlan(w io.Writer, v planned, wide bool) {
 	fmt.Fprintln(w, baseOf(v.Branch, v.Commit))
+	errs, warnings := []finding{}, []finding{}
+	for _, f := range v.Problems {
+		if f.Warning {
+			warnings = append(warnings, f)
+		} else {
+			errs = append(errs, f)
+		}
+	}
+	printFindings(w, errs)
 	moves := func(head string, list []plannedMove) {
 		for _, m := range list {
 			fmt.Fprintf(w, "%s %s\n", head, m.Title)
@@ -229,7 +265,7 @@ func printPlan(w io.Writer, v planned, wide bool) {
 		fmt.Fprintf(w, "choice %s/%s %s: %s: %s\n", c.Environment, c.App, c.Policy, dash(c.Selected), reason)
 		printChoice(w, c, wide)
 	}
-	printFindings(w, v.Problems)
+	printFindings(w, warnings)
 }
 
 // idle is what a plan without acts says: only what was looked at can be known to
@@ -237,6 +273,11 @@ func printPlan(w io.Writer, v planned, wide bool) {
 func idle(v planned) string {
 	switch v.failed {
 	case 0:
+		if n := v.errors(); n == 1 {
+			return "nothing to do but to mend the error above"
+		} else if n > 1 {
+			return fmt.Sprintf("nothing to do but to mend the %d errors above", n)
+		}
 		return "nothing to do"
 	case v.images:
 		return fmt.Sprintf("could not look at %d of %d images", v.failed, v.images)

@@ -3,14 +3,17 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/patch"
+	"towpath.dev/towpath/internal/policy"
 )
 
 // setResult is the JSON of `set`; its names are a contract.
@@ -19,12 +22,20 @@ type setResult struct {
 	Skipped []patch.Skipped `json:"skipped"`
 }
 
+// setOptions are the flags of `set`.
+type setOptions struct {
+	output
+	dry  bool
+	more []string // further extensions of files
+}
+
 func setCommand(s std) *cobra.Command {
 	var o output
 	var j jsonFlag
+	var dry bool
 	cmd := command("set NAME=REF... DIR", "write references at the markers under DIR, offline",
 		"Writes references at the markers of policies under DIR, in place. Only the marked values\nchange; everything else stays byte for byte. A marker that cannot be written is reported, and\nso is a file that may hold one and cannot be read; the exit code is then 1. Links are not\nfollowed. With --json, .json files are read and written, too: they are read as the YAML they\nare, and a marker makes one JSON with comments, which not every reader takes. The bot itself\nwrites .yaml and .yml only.",
-		"  towpath set web=registry.example/web:2.0.0 envs/dev", cobra.MinimumNArgs(2),
+		"  towpath set web=registry.example/web:2.0.0 envs/dev\n  towpath set web=registry.example/web:2.0.0 envs/dev --dry-run", cobra.MinimumNArgs(2),
 		func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
@@ -33,10 +44,11 @@ func setCommand(s std) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return setDir(s, o, sets, args[len(args)-1], j.more()...)
+			return setDir(s, setOptions{o, dry, j.more()}, sets, args[len(args)-1])
 		})
 	o.flag(cmd)
 	j.flag(cmd)
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "print what would change, and write nothing")
 	return cmd
 }
 
@@ -64,8 +76,13 @@ func parseSets(args []string) ([]patch.Set, error) {
 	return sets, nil
 }
 
-func setDir(s std, o output, sets []patch.Set, dir string, more ...string) error {
-	files, skipped, err := yamlFiles(dir, more...)
+func setDir(s std, o setOptions, sets []patch.Set, dir string) error {
+	if info, err := os.Stat(dir); err != nil {
+		return usagef("%w; want a folder", err)
+	} else if !info.IsDir() {
+		return usagef("%s is no folder; give the one that it is in", dir)
+	}
+	files, skipped, err := yamlFiles(dir, o.more...)
 	if err != nil {
 		return err
 	}
@@ -83,7 +100,7 @@ func setDir(s std, o output, sets []patch.Set, dir string, more ...string) error
 	refused := map[string]bool{}
 	for _, f := range res.Files {
 		err := asRead(root, f.Path, read[f.Path], true)
-		if err == nil {
+		if err == nil && !o.dry {
 			err = rewrite(root, f)
 		}
 		if err != nil {
@@ -126,10 +143,15 @@ func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error 
 		fmt.Fprintln(s.err, sk)
 	}
 	for _, set := range sets {
-		if !marked[set.Policy] {
-			bad = true
-			fmt.Fprintf(s.err, "no marker names %s; put \"# towpath: %s\" behind the value\n", set.Policy, set.Policy)
+		if marked[set.Policy] {
+			continue
 		}
+		bad = true
+		like := ""
+		if near, ok := policy.Nearest(set.Policy, slices.Sorted(maps.Keys(marked))); ok {
+			like = fmt.Sprintf("did you mean %s? else ", near)
+		}
+		fmt.Fprintf(s.err, "no marker names %s; %sput \"# towpath: %[1]s\" behind the value\n", set.Policy, like)
 	}
 	if bad {
 		return errFindings

@@ -64,8 +64,9 @@ func (b *Bot) rules() Rules {
 func (b *Bot) pipelines(s *Situation, cfg policy.Config) {
 	owner := map[string]string{}
 	for _, p := range cfg.Pipelines {
-		bad := ""
+		bad, hint := "", "correct the pipeline"
 		if p.Branch != b.cfg.Branch {
+			hint = "correct the pipeline, or give --branch " + p.Branch
 			bad = fmt.Sprintf("pipeline is for branch %s, but this bot works on %s", p.Branch, b.cfg.Branch)
 		}
 		for _, e := range p.Environments {
@@ -75,7 +76,7 @@ func (b *Bot) pipelines(s *Situation, cfg policy.Config) {
 		}
 		if bad != "" {
 			s.Problems = append(s.Problems, policy.Problem{Path: p.Source.Path, Line: p.Source.Line, Object: "Pipeline/" + p.Name, Reason: bad,
-				Hint: "correct the pipeline; it is left out until then"})
+				Hint: hint + "; it is left out until then"})
 			continue
 		}
 		for _, e := range p.Environments {
