@@ -34,6 +34,7 @@ func (a *adoption) assign() {
 	a.guessNew()
 	a.unlike()
 	a.agree()
+	a.fed()
 	a.pin()
 }
 
@@ -77,6 +78,9 @@ func (a *adoption) useExisting() {
 			if why, what := cannotUse(p, v); why != "" {
 				reason, hint = why, what
 				continue
+			}
+			if shapes[p.Name] == nil {
+				shapes[p.Name] = map[string]bool{shape(string(v.ref.Tag)): true}
 			}
 			v.policy = p.Name
 			return "", ""
@@ -133,83 +137,6 @@ func tagOf(m patch.Marker) string {
 	return ""
 }
 
-// lot is the values that one new policy is for.
-type lot struct {
-	rule   rule
-	values []*value
-	joined bool // of several, whose reason says so
-}
-
-// guessNew makes policies for the values that have none.
-func (a *adoption) guessNew() {
-	byImage := map[string][]*lot{} // by canonical name
-	a.keep(func(v *value) (string, string) {
-		if v.policy != "" {
-			return "", ""
-		}
-		r := guess(v.ref.Tag, v.ref.Repo)
-		switch {
-		case r.reason != "":
-			return r.reason, r.hint
-		case r.policy.DigestTag != "" && !v.whole():
-			return fmt.Sprintf("%s is a tag that moves, and there is no place for its digest", v.ref.Tag), "write it as " + string(v.ref.Tag) + "@sha256:…, or take a tag with a version"
-		}
-		if bad := r.check("x", v.ref.Repo, v.ref.Tag); bad != "" {
-			return bad, "write an ImagePolicy for it and mark the value by hand"
-		}
-		key := v.ref.Repo.Canonical()
-		i := slices.IndexFunc(byImage[key], func(l *lot) bool { return l.rule.kind == r.kind })
-		if i < 0 {
-			i = len(byImage[key])
-			byImage[key] = append(byImage[key], &lot{rule: r})
-		}
-		byImage[key][i].values = append(byImage[key][i].values, v)
-		return "", ""
-	})
-	for _, key := range slices.Sorted(maps.Keys(byImage)) {
-		byImage[key] = join(byImage[key])
-	}
-	a.name(byImage)
-}
-
-// join makes one lot of those that hold the versions of one slot in several
-// environments: the next major version is on its way through them.
-func join(lots []*lot) []*lot {
-	for i := 0; i < len(lots); i++ {
-		for j := i + 1; j < len(lots); {
-			if !lots[i].sameLine(lots[j]) {
-				j++
-				continue
-			}
-			l, k := lots[i], lots[j]
-			ranges := strings.Split(l.rule.policy.Semver.Range, " || ")
-			if in := k.rule.policy.Semver.Range; !slices.Contains(ranges, in) {
-				ranges = append(ranges, in)
-			}
-			slices.SortFunc(ranges, func(x, y string) int { return cmp.Or(len(x)-len(y), strings.Compare(x, y)) })
-			in := strings.Join(ranges, " || ")
-			l.values, l.joined = append(l.values, k.values...), true
-			l.rule.policy.Semver = &policy.Semver{Range: in, Prereleases: l.rule.policy.Semver.Prereleases || k.rule.policy.Semver.Prereleases}
-			l.rule.why = fmt.Sprintf("the environments hold %s and %s at one place, so both are of one line: %s", l.values[0].ref.Tag, k.values[0].ref.Tag, in)
-			lots = slices.Delete(lots, j, j+1)
-			j = i + 1
-		}
-	}
-	return lots
-}
-
-// sameLine tells whether two lots of versions share a slot.
-func (l *lot) sameLine(k *lot) bool {
-	if l.rule.policy.Semver == nil || k.rule.policy.Semver == nil || l.rule.form != k.rule.form {
-		return false
-	}
-	return slices.ContainsFunc(l.values, func(v *value) bool {
-		return slices.ContainsFunc(k.values, func(o *value) bool {
-			return v.pipeline == o.pipeline && v.env != o.env && v.app == o.app && v.slot == o.slot
-		})
-	})
-}
-
 // name gives every lot its policy: named after the image, with what tells it from
 // another of the same image behind, or the owner before.
 func (a *adoption) name(byImage map[string][]*lot) {
@@ -232,6 +159,10 @@ func (a *adoption) name(byImage map[string][]*lot) {
 		short[shortName(lots[0].values[0].ref.Repo)]++
 	}
 	for _, key := range slices.Sorted(maps.Keys(byImage)) {
+		alike := map[string]int{}
+		for _, l := range byImage[key] {
+			alike[l.rule.suffix]++
+		}
 		for _, l := range byImage[key] {
 			repo := l.values[0].ref.Repo
 			base := shortName(repo)
@@ -240,6 +171,9 @@ func (a *adoption) name(byImage map[string][]*lot) {
 			}
 			if len(byImage[key]) > 1 {
 				base = label(base + "-" + l.rule.suffix)
+				if alike[l.rule.suffix] > 1 && l.rule.variant != "" {
+					base = label(base + "-" + l.rule.variant)
+				}
 			}
 			name := base
 			for i := 2; taken[name]; i++ {
@@ -264,7 +198,7 @@ func ownedName(r image.Repo) string {
 func (a *adoption) add(name string, l *lot) {
 	p := l.rule.policy
 	p.Name, p.Image = name, l.values[0].ref.Repo
-	why := l.because(p)
+	why := l.rule.why
 	for _, v := range l.values {
 		v.policy = name
 	}
@@ -305,21 +239,6 @@ func (a *adoption) untaken() []string {
 	return names
 }
 
-// because explains the policy of a lot by the newest tag in it: that is the one that
-// others follow.
-func (l *lot) because(p policy.Policy) string {
-	newest := l.values[0]
-	for _, v := range l.values[1:] {
-		if p.DigestTag == "" && policy.Lower(p, newest.ref.Tag, v.ref.Tag) {
-			newest = v
-		}
-	}
-	if r := guess(newest.ref.Tag, newest.ref.Repo); r.kind == l.rule.kind && !l.joined {
-		return r.why
-	}
-	return l.rule.why
-}
-
 // pin lets new policies write digests where a value holds one.
 func (a *adoption) pin() {
 	for i := range a.guesses {
@@ -353,6 +272,51 @@ func (a *adoption) unlike() {
 		return fmt.Sprintf("it holds a digest, and %s, from where its versions come, holds none", from[v.env]),
 			fmt.Sprintf("write both alike (%s)", place(a.values[i].path, a.values[i].line()))
 	})
+}
+
+// fed leaves values to which nothing would ever come: the environment before has none
+// of their policy in the same app.
+func (a *adoption) fed() {
+	from := map[string]string{}
+	for _, e := range a.envs {
+		from[e.Name] = e.from
+	}
+	type slot struct{ env, app, policy string }
+	for again := true; again; {
+		have := map[slot]bool{}
+		for _, m := range a.markers {
+			if env, app := a.home(m.Path); env != nil {
+				have[slot{env.Name, app, m.Policy}] = true
+			}
+		}
+		for _, v := range a.values {
+			have[slot{v.env, v.app, v.policy}] = true
+		}
+		before := len(a.values)
+		a.keep(func(v *value) (string, string) {
+			if from[v.env] == "" || have[slot{from[v.env], v.app, v.policy}] {
+				return "", ""
+			}
+			there, hint := a.instead(v, from[v.env]), "put the image there, too, or change it by hand"
+			if there != "" {
+				hint = "bring both places to tags of one form"
+			}
+			return fmt.Sprintf("its versions come from %s, where the app %s has no marker of the policy %s, so it would never move%s", from[v.env], v.app, v.policy, there), hint
+		})
+		again = len(a.values) < before
+	}
+}
+
+// instead says what an environment has of the image of v that v does not follow.
+func (a *adoption) instead(v *value, env string) string {
+	i := slices.IndexFunc(a.values, func(o *value) bool {
+		return o.env == env && o.app == v.app && o.ref.Repo.Canonical() == v.ref.Repo.Canonical()
+	})
+	if i < 0 {
+		return ""
+	}
+	o := a.values[i]
+	return fmt.Sprintf(" (%s is there, of the policy %s)", o.ref.Tag, o.policy)
 }
 
 // agree leaves the values that contradict another of the same policy in one app: a

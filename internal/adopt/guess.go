@@ -18,6 +18,8 @@ type rule struct {
 	form   string        // of versions: the kind without the range
 	suffix string        // what tells its policy from others of the image, part of a name
 	why    string
+	// variant tells versions of one suffix apart by what is behind them, part of a name.
+	variant string
 
 	reason, hint string // when no rule is to be had: why, and what to do
 }
@@ -31,7 +33,7 @@ var (
 	stampFirst  = regexp.MustCompile(`^((?:[a-zA-Z][a-zA-Z0-9_.]*-)*)(\d{8,14})-[0-9a-f]{7,40}$`)
 	countedTag  = regexp.MustCompile(`^((?:[a-zA-Z][a-zA-Z0-9_.]*-)*)(\d+)$`)
 	minioTag    = regexp.MustCompile(`^RELEASE\.\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ$`)
-	dateTag     = regexp.MustCompile(`^([a-z][a-z._-]*[._-])?((?:19|20)\d\d)([._-]?)(\d\d?)(?:([._-]?)(\d\d?))?(-\d{1,3})?(-[a-z][a-z0-9.-]*)?$`)
+	dateTag     = regexp.MustCompile(`^([a-z][a-z._-]*[._-]|v)?((?:19|20)\d\d)([._-]?)(\d\d?)(?:([._-]?)(\d\d?))?(-\d{1,3})?(-[a-z][a-z0-9.-]*)?$`)
 	versionTag  = regexp.MustCompile(`^(?:[a-zA-Z][a-zA-Z0-9_.-]*?[-_])?v?(\d+)\.(\d+)((?:\.\d+){0,4})([-_+].*)?$`)
 	ubuntuTag   = regexp.MustCompile(`^[12]\d\.(04|10)$`)
 	branchWords = regexp.MustCompile(`^(main|master|trunk|develop|development|dev|build|bld|ci|b|r|rev|release|edge|nightly)-$`)
@@ -150,12 +152,18 @@ func guessVersion(tag image.Tag, repo image.Repo) (rule, bool) {
 		return rule{}, false
 	}
 	major, minor, more, tail := m[1], m[2], m[3], m[4]
-	r := rule{form: "semver " + shape(string(tag)), suffix: label(major)}
+	if m := behind.FindStringSubmatch(tail); m != nil && strings.ContainsAny(m[1], "abcdef") {
+		return noRule("a commit stands behind the version, and it is not known which of two commits is newer", "tag images with the version alone, or with a number or time behind it"), true
+	}
+	r := rule{form: "semver " + shape(string(tag)), suffix: label(major), variant: label(tail)}
 	ranges := []string{zeroless(major) + ".x"}
 	if zeroless(major) == "0" && more != "" {
 		ranges = []string{"0." + zeroless(minor) + ".x", "0.x"}
 	}
 	for _, pre := range []bool{false, true} {
+		if pre && zeroless(major) != "0" { // 3.x has no candidates of 3.0.0
+			ranges = append(ranges, nextOf(zeroless(major)))
+		}
 		for _, in := range ranges {
 			p := policy.Policy{Name: "x", Image: repo, Semver: &policy.Semver{Range: in, Prereleases: pre}}
 			if reason, _ := policy.NeverMatches(p, tag); reason != "" {
@@ -166,12 +174,23 @@ func guessVersion(tag image.Tag, repo image.Repo) (rule, bool) {
 			}
 			r.policy = policy.Policy{Semver: p.Semver}
 			r.kind = r.form + " " + in
-			r.suffix = label(strings.TrimSuffix(in, ".x"))
+			if strings.HasSuffix(in, ".x") {
+				r.suffix = label(strings.TrimSuffix(in, ".x"))
+			}
 			r.why = versionWhy(string(tag), in, tail, pre)
 			return r, true
 		}
 	}
 	return rule{}, false
+}
+
+// nextOf is the range of a major version with the candidates of its first release.
+func nextOf(major string) string {
+	n, err := strconv.Atoi(major)
+	if err != nil {
+		return major + ".x"
+	}
+	return fmt.Sprintf(">=%d.0.0-0 <%d.0.0-0", n, n+1)
 }
 
 func versionWhy(t, in, tail string, pre bool) string {
@@ -203,6 +222,9 @@ func guessCounter(t string) (rule, bool) {
 		return rule{}, false
 	}
 	words, number := m[1], m[2]
+	if len(number) == 4 && words == "" && (strings.HasPrefix(number, "19") || strings.HasPrefix(number, "20")) {
+		return rule{}, false // a year
+	}
 	if len(number) <= 3 && !branchWords.MatchString(words) || len(number) == 7 {
 		return rule{}, false // 16 is a major version that moves, jdk-17 a name, seven digits may be a commit
 	}
@@ -210,11 +232,50 @@ func guessCounter(t string) (rule, bool) {
 		kind: "number " + words, suffix: label(words + "build"), why: fmt.Sprintf("%s counts builds: the highest number is the newest", t)}, true
 }
 
-// shape is a tag with N for each number of its version part, so that tags of one lane
-// have one shape: N.N.N-alpine. Numbers further behind may count, and are N as well.
-func shape(t string) string { return numbers.ReplaceAllString(t, "N") }
+// shape is a tag with N for each number that may change without another lane being
+// entered, so that tags of one lane have one shape: N.N.N-alpine3.N. A number that is
+// part of a name stays, as in arm64v8, jdk17 or debian-12.
+func shape(t string) string {
+	m := versionTag.FindStringSubmatchIndex(t)
+	if m == nil {
+		return numbers.ReplaceAllString(t, "N")
+	}
+	head, tail := len(t), ""
+	if m[8] >= 0 {
+		head, tail = m[8], t[m[8]:]
+	}
+	var b strings.Builder
+	b.WriteString(t[:m[2]])
+	b.WriteString(numbers.ReplaceAllString(t[m[2]:head], "N"))
+	before := ""
+	for _, token := range tokens.FindAllString(tail, -1) {
+		word := strings.ToLower(strings.TrimRight(strings.TrimLeft(token, "-_+"), "0123456789."))
+		switch {
+		case baseWord.MatchString(word):
+			b.WriteString(minor.ReplaceAllString(token, "$1.N"))
+		case word == "" && baseWord.MatchString(before):
+			b.WriteString(token)
+		case word == "", countWord.MatchString(word):
+			b.WriteString(numbers.ReplaceAllString(token, "N"))
+		default:
+			b.WriteString(token)
+		}
+		before = word
+	}
+	return b.String()
+}
 
-var numbers = regexp.MustCompile(`\d+`)
+var (
+	numbers = regexp.MustCompile(`\d+`)
+	tokens  = regexp.MustCompile(`[-_+]*[^-_+]*`)
+	minor   = regexp.MustCompile(`(\d+)\.\d+(?:\.\d+)*$`)
+	// behind is what may be a commit at the end of a tag.
+	behind = regexp.MustCompile(`[-_+.](?:[a-z]+-)?[bg]?([0-9a-f]{7,40})$`)
+	// Words behind which a number counts: the minor releases of a base system, builds and
+	// candidates.
+	baseWord  = regexp.MustCompile(`^(alpine|debian|ubi|rhel|el|ol|centos|rocky|rockylinux|almalinux|photon)$`)
+	countWord = regexp.MustCompile(`^(r|rev|revision|p|pl|patch|build|bld|ls|post|hotfix|security|k3s|rke2r|eksbuild|gke|alpha|a|beta|b|rc|pre|preview|dev|m|ea)$`)
+)
 
 // label makes a text a part of a policy's name.
 func label(s string) string {

@@ -24,6 +24,8 @@ func TestThePolicyOfATagIsGuessedFromItsForm(t *testing.T) {
 		"1.2.0-rc.1":              "semver 1.x pre",
 		"someenv-1.15":            "semver 1.x",
 		"1.2.3-debian-12-r5":      "semver 1.x",
+		"3.0.0-beta.2":            "semver >=3.0.0-0 <4.0.0-0 pre",
+		"v2024.01.05":             "calver vYYYY.0M.0D",
 		"2024-01-05":              "calver YYYY-0M-0D",
 		"2024.01.05":              "calver YYYY.0M.0D",
 		"2024.1.5":                "calver YYYY.MINOR.MICRO",
@@ -55,6 +57,9 @@ func TestThePolicyOfATagIsGuessedFromItsForm(t *testing.T) {
 		"main-9f8e7d6":      "a commit hash has no order",
 		"sha-9f8e7d6c5b4a":  "a commit hash has no order",
 		"1234567":           "seven digits may be a counter or a commit",
+		"1.2.3-b9f8e7d":     "a commit stands behind the version, and it is not known which of two commits is newer",
+		"1.2.3-9f8e7d6":     "a commit stands behind the version, and it is not known which of two commits is newer",
+		"2024":              "nothing is known of tags like 2024",
 		"V1.2.3":            "nothing is known of tags like V1.2.3",
 		"pr-17":             "nothing is known of tags like pr-17",
 		"ubuntu-22.04-1.21": "nothing is known of tags like ubuntu-22.04-1.21",
@@ -78,6 +83,18 @@ func TestThePolicyOfATagIsGuessedFromItsForm(t *testing.T) {
 				t.Errorf("not a good policy: %s", bad)
 			}
 		})
+	}
+}
+
+func TestTheShapeOfATagIsThatOfItsLane(t *testing.T) {
+	for tag, want := range map[string]string{
+		"1.2.3": "N.N.N", "v1.2": "vN.N", "1.2.3-arm64v8": "N.N.N-arm64v8", "1.2.3-arm32v7": "N.N.N-arm32v7", "1.2.3-jdk17": "N.N.N-jdk17", "1.2.3-alpine3.19": "N.N.N-alpine3.N",
+		"1.2.3-debian-12-r5": "N.N.N-debian-12-rN", "1.2.3-rc.1": "N.N.N-rc.N", "1.2.3-rc1": "N.N.N-rcN", "1.2.3-4": "N.N.N-N", "1.2.3-ls30": "N.N.N-lsN", "1.2.3_4": "N.N.N_N",
+		"k8s-1.15": "k8s-N.N", "20240105": "N", "main-5": "main-N",
+	} {
+		if got := shape(tag); got != want {
+			t.Errorf("the shape of %s is %s, want %s", tag, got, want)
+		}
 	}
 }
 

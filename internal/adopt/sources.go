@@ -80,8 +80,14 @@ func (w *walker) values(n *yaml.Node, key, slot string, depth int) {
 // pairOf reads a mapping that is a reference in parts; false: it is none. A name with
 // a version is one under a key that ends with image only: dependencies look alike.
 func (w *walker) pairOf(n *yaml.Node, key, slot string) bool {
-	p := pair{registry: scalar(n, "registry"), digest: scalar(n, "digest"), repository: scalar(n, "repository"), tag: scalar(n, "tag")}
+	p := pair{registry: scalar(n, "registry"), digest: scalar(n, "digest"), repository: scalar(n, "repository"), tag: scalar(n, "tag"), sha: scalar(n, "sha")}
 	under := imageKey.MatchString(key)
+	if p.repository == nil && under && has(p.tag) {
+		p.repository = scalar(n, "image") // beside a registry of its own
+	}
+	if !under && foreign.MatchString(key) {
+		return false
+	}
 	if p.repository == nil && (under || p.tag != nil) {
 		p.repository = scalar(n, "name")
 	}
@@ -100,6 +106,9 @@ func (w *walker) pairOf(n *yaml.Node, key, slot string) bool {
 	w.add(p.read(slot))
 	return true
 }
+
+// foreign is a key under which a repository is none of images.
+var foreign = regexp.MustCompile(`(?i)(git|chart|source|helm)s?$|^(git|chart|source|helm)`)
 
 // Charts are said, so that nobody waits for them.
 const (

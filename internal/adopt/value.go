@@ -108,6 +108,7 @@ func wholeRef(n *yaml.Node, prefix int, slot string) finding {
 // pair is a reference that is written in parts.
 type pair struct {
 	registry, repository, tag, digest *yaml.Node // nil: not there
+	sha                               *yaml.Node // a digest without its first word, as some charts have it
 }
 
 // read joins the parts. Only tag and digest are marked: the repository stays.
@@ -128,6 +129,10 @@ func (p pair) read(slot string) finding {
 	f := finding{node: p.tag, text: repo + ":" + p.tag.Value, slot: slot}
 	if variable.MatchString(repo) || variable.MatchString(p.tag.Value) || has(p.digest) && variable.MatchString(p.digest.Value) {
 		f.reason, f.hint = isVariable, hintVariable
+		return f
+	}
+	if has(p.sha) {
+		f.reason, f.hint = "beside it stands sha, the digest of this very tag, which no marker can write", "empty sha; or write the tag as TAG@sha256:… if the chart allows"
 		return f
 	}
 	text := f.text

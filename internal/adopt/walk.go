@@ -128,7 +128,11 @@ func (w *walker) image(in, n *yaml.Node, slot string) {
 	}
 	for _, key := range []string{"imageTag", "tag"} {
 		if tag := scalar(in, key); has(tag) {
-			w.add(pair{repository: n, tag: tag, digest: scalar(in, "imageDigest")}.read(slot))
+			digest := scalar(in, "imageDigest")
+			if !has(digest) {
+				digest = scalar(in, "digest")
+			}
+			w.add(pair{registry: scalar(in, "registry"), repository: n, tag: tag, digest: digest, sha: scalar(in, "sha")}.read(slot))
 			return
 		}
 	}
