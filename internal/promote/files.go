@@ -128,6 +128,11 @@ func readFile(fsys fs.FS, p string) (patch.File, *patch.Skipped) {
 	if err != nil {
 		return f, notRead(p, cause(err))
 	}
+	if m, metered := fsys.(*meter); metered && patch.MayHold(f.Data) {
+		if err := m.parse(p, len(f.Data)); err != nil {
+			return f, notRead(p, cause(err))
+		}
+	}
 	return f, patch.CheckFile(f)
 }
 

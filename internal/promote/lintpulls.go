@@ -3,9 +3,7 @@ package promote
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -20,8 +18,10 @@ import (
 const (
 	maxLinted      = 20               // heads of one tick
 	maxLintTime    = 30 * time.Second // after which a tick begins with no further head
-	maxLintBytes   = 128 << 20        // bytes read of one head, each reading counted
-	maxLintEntries = 500_000          // entries of folders listed of one head, each listing counted
+	maxTreeTime    = 10 * time.Second // after which nothing more is read of one tree
+	maxLintBytes   = 128 << 20        // bytes read of one tree, each reading counted
+	maxLintMarked  = 32 << 20         // those of them in files that may hold a marker, which are parsed
+	maxLintEntries = 500_000          // entries of folders listed of one tree, each listing counted
 )
 
 // lints remembers what was found, so that a failed write costs no second look.
@@ -30,6 +30,13 @@ type lints struct {
 	trees map[string]linted // tree hash of a common ancestor → what lint says of it
 	heads map[string]news   // head commit → what it brings
 	tried map[string]bool   // heads that were looked at: others come first
+	spent map[string]spent  // head commit → why checking it was given up; a new base makes it no smaller
+}
+
+// spent is a head that was too much against one base.
+type spent struct {
+	base string // tree hash of the common ancestor
+	news news
 }
 
 // linted is what lint says of one tree; problem says why it cannot.
@@ -63,7 +70,7 @@ func (b *Bot) lintPulls(ctx context.Context, s Situation, out *Outcome) {
 		if ctx.Err() != nil || looked == maxLinted || b.cfg.Now().Sub(began) > maxLintTime {
 			return
 		}
-		n, err := b.news(s, p)
+		n, err := b.news(ctx, s, p)
 		if !out.failed(err, "check pull request #%d", p.Number) {
 			looked++
 			out.failed(b.tell(ctx, p, n), "say what is wrong with pull request #%d", p.Number)
@@ -89,8 +96,11 @@ func rank(tried bool) int {
 // keep forgets what is not about these pull requests onto this commit.
 func (l *lints) keep(base string, pulls []pr.Pull) {
 	old := *l
-	*l = lints{base: base, trees: map[string]linted{}, heads: map[string]news{}, tried: map[string]bool{}}
+	*l = lints{base: base, trees: map[string]linted{}, heads: map[string]news{}, tried: map[string]bool{}, spent: map[string]spent{}}
 	for _, p := range pulls {
+		if e, ok := old.spent[p.Head]; ok {
+			l.spent[p.Head] = e
+		}
 		if n, ok := old.heads[p.Head]; ok && old.base == base {
 			l.heads[p.Head] = n
 		}
@@ -105,7 +115,7 @@ func (l *lints) keep(base string, pulls []pr.Pull) {
 
 // news finds what a head brings in. An error is one that may mend itself, such as
 // a head that is not here yet.
-func (b *Bot) news(s Situation, p pr.Pull) (news, error) {
+func (b *Bot) news(ctx context.Context, s Situation, p pr.Pull) (news, error) {
 	if n, ok := b.lints.heads[p.Head]; ok {
 		return n, nil
 	}
@@ -122,16 +132,26 @@ func (b *Bot) news(s Situation, p pr.Pull) (news, error) {
 	if err != nil {
 		return news{}, err
 	}
+	if e, ok := b.lints.spent[p.Head]; ok && e.base == base.Tree {
+		b.lints.heads[p.Head] = e.news
+		return e.news, nil
+	}
 	changed, err := head.Changed(base, "")
 	n := news{problem: err, concerned: slices.ContainsFunc(changed, s.concerns)}
 	if err == nil && n.concerned {
 		before, ok := b.lints.trees[base.Tree]
 		if !ok {
-			before = lintTree(base)
-			b.lints.trees[base.Tree] = before
+			if before = b.lintTree(ctx, base); ctx.Err() == nil {
+				b.lints.trees[base.Tree] = before
+			}
 		}
-		after := lintTree(head)
-		n.problems, n.problem = added(before.problems, after.problems), after.problem
+		n = brought(before, b.lintTree(ctx, head))
+		if ctx.Err() != nil {
+			return news{}, ctx.Err()
+		}
+		if isSpent(n.problem) {
+			b.lints.spent[p.Head] = spent{base.Tree, n}
+		}
 	}
 	b.lints.heads[p.Head] = n
 	return n, nil
@@ -152,13 +172,34 @@ func (s Situation) concerns(p string) bool {
 	return false
 }
 
-func lintTree(snap gitrepo.Snapshot) linted {
-	m := &meter{fsys: snap.FS(), bytes: maxLintBytes, entries: maxLintEntries}
-	problems, err := lint(m)
-	if m.spent {
-		err = errSpent
+// lintTree checks one tree, as far as it is not too much.
+func (b *Bot) lintTree(ctx context.Context, snap gitrepo.Snapshot) linted {
+	began := b.cfg.Now()
+	m := &meter{fsys: snap.FS(), bytes: maxLintBytes, marked: maxLintMarked, entries: maxLintEntries}
+	m.over = func() error {
+		if b.cfg.Now().Sub(began) > maxTreeTime {
+			return errLate
+		}
+		return ctx.Err()
+	}
+	problems, err := Lint(m)
+	if m.spent != nil {
+		return linted{problem: m.spent}
 	}
 	return linted{problems, err}
+}
+
+// brought is what a tree brings in that the one before has not.
+func brought(before, after linted) news {
+	n := news{concerned: true, problem: after.problem}
+	switch {
+	case after.problem != nil:
+	case before.problem != nil: // all there is would seem new
+		n.problem = fmt.Errorf("the commit that it began from: %w", before.problem)
+	default:
+		n.problems = added(before.problems, after.problems)
+	}
+	return n
 }
 
 // added returns the problems that are not there before, each as often as it is
@@ -200,47 +241,3 @@ func (b *Bot) tell(ctx context.Context, p pr.Pull, n news) error {
 	b.cfg.Logger.Info("pull request checked", "number", p.Number, "head", p.Head, "state", string(c.State), "problems", len(n.problems))
 	return nil
 }
-
-// errSpent is why a tree cannot be checked that is larger than any repository.
-var errSpent = fmt.Errorf("it holds more than %d MiB or %d files that would have to be read", maxLintBytes>>20, maxLintEntries)
-
-// meter is a file system of which no more than so much is read.
-type meter struct {
-	fsys           fs.FS
-	bytes, entries int64 // that may still be read
-	spent          bool
-}
-
-var (
-	_ fs.ReadDirFS  = (*meter)(nil)
-	_ fs.StatFS     = (*meter)(nil)
-	_ fs.ReadLinkFS = (*meter)(nil)
-)
-
-func (m *meter) take(op, name string, from *int64, n int64) error {
-	if *from -= n; *from < 0 || m.spent {
-		m.spent = true
-		return &fs.PathError{Op: op, Path: name, Err: errSpent}
-	}
-	return nil
-}
-
-func (m *meter) Open(name string) (fs.File, error) {
-	info, err := fs.Lstat(m.fsys, name)
-	if err == nil && info.Mode().IsRegular() {
-		err = m.take("open", name, &m.bytes, info.Size())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return m.fsys.Open(name)
-}
-
-func (m *meter) ReadDir(name string) ([]fs.DirEntry, error) {
-	entries, err := fs.ReadDir(m.fsys, name)
-	return entries, errors.Join(err, m.take("readdir", name, &m.entries, int64(len(entries))+1))
-}
-
-func (m *meter) Stat(name string) (fs.FileInfo, error)  { return fs.Stat(m.fsys, name) }
-func (m *meter) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(m.fsys, name) }
-func (m *meter) ReadLink(name string) (string, error)   { return fs.ReadLink(m.fsys, name) }
