@@ -17,6 +17,9 @@ var (
 	// timestamp and sexagesimal are types of YAML 1.1 that its readers still know.
 	timestamp   = regexp.MustCompile(`^\d{4}-\d{1,2}-\d{1,2}`)
 	sexagesimal = regexp.MustCompile(`^\d[\d_]*(:[\d_]+)+(\.[\d_]*)?$`)
+	// digitless are what PyYAML takes for numbers though they have no digit, and then
+	// cannot load: 0x_, 0b_, ._
+	digitless = regexp.MustCompile(`^([-+]?0[xXbBoO][0-9a-fA-F_]*|[-+]?\.[0-9_]+)$`)
 )
 
 // words are read as booleans, null or numbers by one of YAML 1.1 and 1.2.
@@ -47,7 +50,7 @@ func plain(v string) bool {
 	if _, err := strconv.ParseInt(digits, 0, 64); !errors.Is(err, strconv.ErrSyntax) {
 		return false
 	}
-	return !timestamp.MatchString(v) && !sexagesimal.MatchString(v)
+	return !timestamp.MatchString(v) && !sexagesimal.MatchString(v) && !digitless.MatchString(v)
 }
 
 // printable reports whether a single-quoted scalar can hold v unchanged.
