@@ -49,3 +49,28 @@ func TestNearMissesAreSaidAndProseIsNot(t *testing.T) {
 		}
 	}
 }
+
+// What has a verdict, or works, is no near miss.
+func FuzzNearMarkers(f *testing.F) {
+	for _, text := range []string{
+		"a: x:1 # Towpath: web\n", "a: x:1 # towpath: web\nb: \"x\n  y\" # tow-path: web\n", "a: |\n  b # Towpath: web\n---\n- {a: b} # {\"$imagePolicy\": \"ns:web\"}\n",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		file := File{Path: "f.yaml", Data: []byte(text)}
+		markers, skipped := Markers(file)
+		has := map[int]bool{}
+		for _, m := range markers {
+			has[m.Line] = true
+		}
+		for _, k := range skipped {
+			has[k.Line] = true
+		}
+		for _, near := range NearMarkers(file, func(string) bool { return true }) {
+			if has[near.Line] && strings.Count(text, "\r")+strings.Count(text, "\u0085")+strings.Count(text, "\u2028")+strings.Count(text, "\u2029") == 0 {
+				t.Errorf("line %d of %q has a verdict already", near.Line, text)
+			}
+		}
+	})
+}
