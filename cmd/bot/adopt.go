@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"io/fs"
@@ -53,7 +54,7 @@ func adoptCommand(s std) *cobra.Command {
 		"Finds image references in the YAML files of a checkout: in manifests of every kind, kustomize\nimages, Helm values, HelmReleases and Argo CD Applications. Proposes a marker for each, an\nImagePolicy guessed from the tag that is there, and a Pipeline guessed from the names of\nfolders, unless there is one. DIR is the root of the checkout. Offline.\n\n"+
 			"Without --write nothing is written: the diff is on standard output, what was guessed and what\nis left, with the reasons, on standard error. Nothing but comments is put into files that are\nthere. What has a marker is left alone, so adopt can be run again.",
 		"  towpath adopt .\n  towpath adopt . --image 'ghcr.io/acme/*' --write", cobra.ExactArgs(1),
-		func(_ *cobra.Command, args []string) error {
+		func(cmd *cobra.Command, args []string) error {
 			if err := p.check(); err != nil {
 				return err
 			}
@@ -62,7 +63,7 @@ func adoptCommand(s std) *cobra.Command {
 					return usagef("--image %s: not a pattern; write one like 'ghcr.io/acme/*'", pattern)
 				}
 			}
-			return adoptDir(s, p, args[0], adopt.Input{Branch: branch, Images: images})
+			return adoptDir(cmd.Context(), s, p, args[0], adopt.Input{Branch: branch, Images: images})
 		})
 	p.flag(cmd)
 	cmd.Flags().StringVar(&branch, "branch", "", "the branch of a new pipeline (default: what is checked out, else main)")
@@ -70,23 +71,23 @@ func adoptCommand(s std) *cobra.Command {
 	return cmd
 }
 
-func adoptDir(s std, p proposal, dir string, in adopt.Input) error {
+func adoptDir(ctx context.Context, s std, p proposal, dir string, in adopt.Input) error {
 	if err := atRoot(dir); err != nil {
 		return err
 	}
 	again := adoptAgain(dir, in)
 	in.Branch = cmp.Or(in.Branch, checkedOut(dir), defaultBranch)
 	fsys := os.DirFS(dir)
-	old, skipped, err := readProposable(s, dir, &in)
+	old, skipped, err := readProposable(ctx, s, dir, &in)
 	if err != nil {
 		return err
 	}
-	in.Renders = renders(fsys)
+	in.Renders = renders(promote.Within(ctx, fsys))
 	out := adopt.Propose(in)
 	for _, k := range skipped {
 		out.Left = append(out.Left, adopt.Left{Path: k.Path, Line: k.Line, Reason: k.Reason, Hint: k.Hint})
 	}
-	if err := p.run(s, dir, old, out.Files, adoptedOf(out)); err != nil {
+	if err := p.run(ctx, s, dir, old, out.Files, adoptedOf(out)); err != nil {
 		return err
 	}
 	sayAdopted(s.err, out)
@@ -158,8 +159,8 @@ func sayNext(w io.Writer, written bool, p adopt.Proposal, dir, again, branch str
 
 // readProposable reads the files and policies of a checkout into in. Policies with
 // errors end it: nobody could say what is missing.
-func readProposable(s std, dir string, in *adopt.Input) (old map[string][]byte, skipped []patch.Skipped, err error) {
-	if in.Files, skipped, err = yamlFiles(dir); err != nil {
+func readProposable(ctx context.Context, s std, dir string, in *adopt.Input) (old map[string][]byte, skipped []patch.Skipped, err error) {
+	if in.Files, skipped, err = yamlFiles(ctx, dir); err != nil {
 		return nil, nil, err
 	}
 	if in.Config, err = promote.LoadConfig(os.DirFS(dir)); err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -28,16 +30,22 @@ func (j jsonFlag) more() []string {
 // yamlFiles reads the YAML files under dir, and those with one of the further
 // extensions, such as ".json". Nothing outside of dir is read, whatever links say,
 // and .git is left out. What cannot be read is skipped with its verdict; only dir
-// itself must be readable.
-func yamlFiles(dir string, more ...string) (files []patch.File, skipped []patch.Skipped, err error) {
+// itself must be readable. It ends with its context, between files.
+func yamlFiles(ctx context.Context, dir string, more ...string) (files []patch.File, skipped []patch.Skipped, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", dir, err)
 	}
 	defer root.Close()
-	files, skipped, err = promote.Files(root.FS(), more...)
+	files, skipped, err = promote.Files(promote.Within(ctx, root.FS()), more...)
+	if ctx.Err() != nil {
+		return nil, nil, errUntouched
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read %s: %w", dir, err)
 	}
 	return files, skipped, nil
 }
+
+// errUntouched ends a command that a signal stopped before it wrote anything.
+var errUntouched = errors.New("interrupted: nothing was written")

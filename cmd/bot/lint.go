@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,7 +32,7 @@ func lintCommand(s std) *cobra.Command {
 	cmd := command("lint [DIR]", "check policies, pipeline and markers",
 		"Checks a checkout of the config repository, offline: policies/*.yaml and *.yml, the\nenvironments' directories, their manifests, and every marker in the repository, also where it\ncannot work: outside of the environments, or in a file that is no YAML. Hidden folders and\nsubmodules are left out, links not followed. DIR is the root of the checkout: the folder that\nholds policies/. With --json, markers in .json files outside of the environments are found, too;\nthe bot writes none in any .json file. Exit 1 on errors; warnings alone are fine.",
 		"  towpath lint\n  towpath lint examples/shop", cobra.MaximumNArgs(1),
-		func(_ *cobra.Command, args []string) error {
+		func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
 			}
@@ -50,7 +51,10 @@ func lintCommand(s std) *cobra.Command {
 				return usagef("open the config repository: %w", err)
 			}
 			defer root.Close()
-			problems, err := promote.Lint(root.FS(), j.more()...)
+			problems, err := promote.Lint(promote.Within(cmd.Context(), root.FS()), j.more()...)
+			if cmd.Context().Err() != nil {
+				return errors.New("interrupted: not everything was checked")
+			}
 			if err != nil {
 				return err
 			}

@@ -29,6 +29,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process as if nobody had listened
 	s := std{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	quiet()
 	code := run(ctx, os.Args[1:], s)

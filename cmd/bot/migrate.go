@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,7 +55,7 @@ func migrateCommand(s std) *cobra.Command {
 	cmd := command("migrate flux|argocd-image-updater DIR", "turn what other updaters read into policies and a pipeline",
 		"Reads the objects of Flux's image automation, or Argo CD Image Updater's annotations and\nImageUpdater resources, in the YAML files of a repository, and proposes policies/*.yaml and\npolicies/pipeline.yaml. Only new files: nothing that is there is changed. What has no equal\nstands in the files as a TODO comment and is one line on standard error. Exit 1 when there is\nnothing to migrate. Markers of Flux work as they are; for Argo CD, towpath adopt writes them.",
 		"  towpath migrate flux .\n  towpath migrate argocd-image-updater --write .", cobra.ExactArgs(2),
-		func(_ *cobra.Command, args []string) error {
+		func(cmd *cobra.Command, args []string) error {
 			if err := p.check(); err != nil {
 				return err
 			}
@@ -62,17 +63,17 @@ func migrateCommand(s std) *cobra.Command {
 			if !ok {
 				return usagef("%q: want flux or argocd-image-updater", args[0])
 			}
-			return migrateDir(s, p, m, args[1])
+			return migrateDir(cmd.Context(), s, p, m, args[1])
 		})
 	p.flag(cmd)
 	return cmd
 }
 
-func migrateDir(s std, p proposal, m migration, dir string) error {
+func migrateDir(ctx context.Context, s std, p proposal, m migration, dir string) error {
 	if err := atRoot(dir); err != nil {
 		return err
 	}
-	files, skipped, err := yamlFiles(dir)
+	files, skipped, err := yamlFiles(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func migrateDir(s std, p proposal, m migration, dir string) error {
 	for _, f := range r.Files {
 		v.Files = append(v.Files, migratedFile{f.Path, string(f.Data)})
 	}
-	if err := p.run(s, dir, nil, r.Files, v); err != nil {
+	if err := p.run(ctx, s, dir, nil, r.Files, v); err != nil {
 		return err
 	}
 	if r.Objects == 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -113,8 +114,11 @@ func shellWord(s string) string {
 // run writes files under dir when --write is given. Then it prints: with -o json v,
 // else what was written or, without --write, one unified diff that git apply takes.
 // old holds what was read, by path; a file that is not in it is a new one. Nothing
-// is written when any file cannot be, or is not what was read.
-func (p *proposal) run(s std, dir string, old map[string][]byte, files []patch.File, v any) error {
+// is written when any file cannot be, or is not what was read, or the context ended.
+func (p *proposal) run(ctx context.Context, s std, dir string, old map[string][]byte, files []patch.File, v any) error {
+	if ctx.Err() != nil {
+		return errUntouched
+	}
 	if p.write {
 		if err := writeFiles(dir, old, files); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -36,7 +37,7 @@ func setCommand(s std) *cobra.Command {
 	cmd := command("set NAME=REF... DIR", "write references at the markers under DIR, offline",
 		"Writes references at the markers of policies under DIR, in place. Only the marked values\nchange; everything else stays byte for byte. A marker that cannot be written is reported, and\nso is a file that may hold one and cannot be read; the exit code is then 1. Links are not\nfollowed. With --json, .json files are read and written, too: they are read as the YAML they\nare, and a marker makes one JSON with comments, which not every reader takes. The bot itself\nwrites .yaml and .yml only.",
 		"  towpath set web=registry.example/web:2.0.0 envs/dev\n  towpath set web=registry.example/web:2.0.0 envs/dev --dry-run", cobra.MinimumNArgs(2),
-		func(_ *cobra.Command, args []string) error {
+		func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
 			}
@@ -44,7 +45,7 @@ func setCommand(s std) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return setDir(s, setOptions{o, dry, j.more()}, sets, args[len(args)-1])
+			return setDir(cmd.Context(), s, setOptions{o, dry, j.more()}, sets, args[len(args)-1])
 		})
 	o.flag(cmd)
 	j.flag(cmd)
@@ -76,17 +77,20 @@ func parseSets(args []string) ([]patch.Set, error) {
 	return sets, nil
 }
 
-func setDir(s std, o setOptions, sets []patch.Set, dir string) error {
+func setDir(ctx context.Context, s std, o setOptions, sets []patch.Set, dir string) error {
 	if info, err := os.Stat(dir); err != nil {
 		return usagef("%w; want a folder", err)
 	} else if !info.IsDir() {
 		return usagef("%s is no folder; give the one that it is in", dir)
 	}
-	files, skipped, err := yamlFiles(dir, o.more...)
+	files, skipped, err := yamlFiles(ctx, dir, o.more...)
 	if err != nil {
 		return err
 	}
-	res := patch.Apply(files, sets)
+	res := applyEach(ctx, files, sets)
+	if ctx.Err() != nil {
+		return errUntouched
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", dir, err)
@@ -98,7 +102,12 @@ func setDir(s std, o setOptions, sets []patch.Set, dir string) error {
 		read[f.Path] = f.Data
 	}
 	refused := map[string]bool{}
+	written := 0
 	for _, f := range res.Files {
+		if ctx.Err() != nil {
+			refused[f.Path] = true
+			continue
+		}
 		err := asRead(root, f.Path, read[f.Path], true)
 		if err == nil && !o.dry {
 			err = rewrite(root, f)
@@ -106,7 +115,9 @@ func setDir(s std, o setOptions, sets []patch.Set, dir string) error {
 		if err != nil {
 			refused[f.Path] = true
 			v.Skipped = append(v.Skipped, patch.Skipped{Path: f.Path, Verdict: patch.NotWritten, Reason: "it cannot be written: " + err.Error()})
+			continue
 		}
+		written++
 	}
 	for _, e := range res.Edits {
 		if !refused[e.Path] {
@@ -124,31 +135,54 @@ func setDir(s std, o setOptions, sets []patch.Set, dir string) error {
 	if err != nil {
 		return err
 	}
-	return sayMissing(s, v, sets, files)
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: %d of %d files were written, those above; the rest is as it was", written, len(res.Files))
+	}
+	return sayMissing(s, v, sets, res, files)
+}
+
+// applyEach applies the sets to one file after the other, until the context ends.
+func applyEach(ctx context.Context, files []patch.File, sets []patch.Set) patch.Result {
+	var all patch.Result
+	for i := range files {
+		if ctx.Err() != nil {
+			break
+		}
+		r := patch.Apply(files[i:i+1], sets)
+		all.Files = append(all.Files, r.Files...)
+		all.Edits = append(all.Edits, r.Edits...)
+		all.UpToDate = append(all.UpToDate, r.UpToDate...)
+		all.Skipped = append(all.Skipped, r.Skipped...)
+	}
+	return all
 }
 
 // sayMissing reports what set could not do: refused markers and names that no
 // marker has.
-func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error {
+func sayMissing(s std, v setResult, sets []patch.Set, res patch.Result, files []patch.File) error {
 	marked := map[string]bool{}
-	for _, f := range files {
-		markers, _ := patch.Markers(f)
-		for _, m := range markers {
-			marked[m.Policy] = true
-		}
+	for _, e := range res.Edits {
+		marked[e.Policy] = true
+	}
+	for _, m := range res.UpToDate {
+		marked[m.Policy] = true
 	}
 	bad := len(v.Skipped) > 0
 	for _, sk := range v.Skipped {
 		marked[sk.Policy] = true
 		fmt.Fprintln(s.err, sk)
 	}
+	var names []string // of all policies that are marked, when one is missing
 	for _, set := range sets {
 		if marked[set.Policy] {
 			continue
 		}
 		bad = true
 		like := ""
-		if near, ok := policy.Nearest(set.Policy, slices.Sorted(maps.Keys(marked))); ok {
+		if names == nil {
+			names = markedNames(files)
+		}
+		if near, ok := policy.Nearest(set.Policy, names); ok {
 			like = fmt.Sprintf("did you mean %s? else ", near)
 		}
 		fmt.Fprintf(s.err, "no marker names %s; %sput \"# towpath: %[1]s\" behind the value\n", set.Policy, like)
@@ -157,6 +191,18 @@ func sayMissing(s std, v setResult, sets []patch.Set, files []patch.File) error 
 		return errFindings
 	}
 	return nil
+}
+
+// markedNames are the policies that the usable markers of files name, sorted.
+func markedNames(files []patch.File) []string {
+	names := map[string]bool{}
+	for _, f := range files {
+		markers, _ := patch.Markers(f)
+		for _, m := range markers {
+			names[m.Policy] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // rewrite replaces a file by a new one beside it, keeping its mode, so that a
