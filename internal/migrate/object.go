@@ -85,8 +85,39 @@ func (v value) get(key string) value {
 			return out
 		}
 	}
+	out.n = v.merged(key)
 	return out
 }
+
+// merged is the value of a key of the mappings that are merged into a value (<<), as
+// kubectl reads them; of those merged into them in turn nothing is read.
+func (v value) merged(key string) *yaml.Node {
+	for i := 0; i+1 < len(v.n.Content); i += 2 {
+		k, from := v.n.Content[i], target(v.n.Content[i+1])
+		if k.ShortTag() != mergeTag || from == nil {
+			continue
+		}
+		v.o.read[k] = true
+		list := []*yaml.Node{from}
+		if from.Kind == yaml.SequenceNode {
+			list = from.Content
+		}
+		for _, m := range list {
+			if m = target(m); m == nil || m.Kind != yaml.MappingNode {
+				continue
+			}
+			for j := 0; j+1 < len(m.Content); j += 2 {
+				if m.Content[j].Value == key && m.Content[j].Kind == yaml.ScalarNode {
+					v.o.read[m.Content[j]] = true
+					return target(m.Content[j+1])
+				}
+			}
+		}
+	}
+	return nil
+}
+
+const mergeTag = "!!merge"
 
 // skip marks keys whose values mean nothing here.
 func (v value) skip(keys ...string) {
@@ -194,6 +225,9 @@ func (v value) walk(depth int, report func(v value)) {
 	for i := 0; i+1 < len(v.n.Content); i += 2 {
 		k := v.n.Content[i]
 		below := value{v.o, target(v.n.Content[i+1]), joined(v.path, k.Value)}
+		if k.ShortTag() == mergeTag && v.o.read[k] {
+			below.path = v.path
+		}
 		switch {
 		case v.o.whole[k]:
 		case v.o.read[k]:

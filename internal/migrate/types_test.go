@@ -133,3 +133,19 @@ func TestStagesOfPoliciesThatArePartedAreFound(t *testing.T) {
 			"policies/web-apps.yaml": {"name: web-apps"}},
 	}.run(t, "two policies of one name", Flux)
 }
+
+func TestWhatIsMergedIsReadAsKubectlDoes(t *testing.T) {
+	merged := func(below string) string {
+		return strings.Replace(typed("", "", ""), "metadata: {name: a, namespace: apps}\nspec: {", "metadata: {name: a, namespace: apps, annotations: &x {"+below+"}}\nspec: {<<: *x, ", 1)
+	}
+	for name, e := range map[string]example{
+		"a suspension":      {yaml: merged("suspend: true"), want: map[string][]string{"policies/pipeline.yaml": {"# apiVersion", "suspend: an environment cannot"}, "notes": {"!unknown"}}},
+		"what is overruled": {yaml: merged("update: {path: elsewhere}"), want: map[string][]string{"policies/pipeline.yaml": {"path: envs/dev"}, "notes": {"!elsewhere"}}},
+		"an unknown field":  {yaml: merged("suspended: true"), want: map[string][]string{"policies/pipeline.yaml": {"\n    - name: dev"}, "notes": {"ImageUpdateAutomation/a: suspended: unknown"}}},
+		"a merge in it":     {yaml: merged("<<: {suspend: true}"), want: map[string][]string{"notes": {"ImageUpdateAutomation/a: <<: unknown"}}},
+		"itself":            {yaml: merged("<<: *x"), want: map[string][]string{"notes": {"ImageUpdateAutomation/a: <<: unknown"}}},
+	} {
+		e.files = map[string]string{"envs/dev/x.yaml": "a: b\n"}
+		e.run(t, name, Flux)
+	}
+}
