@@ -168,7 +168,10 @@ func (a *adoption) take(f patch.File, found []finding, markers []patch.Marker, b
 	for _, m := range markers {
 		marked[at{m.Line, m.Column}] = true
 	}
-	lines := map[int]int{} // spots of each line
+	lines := map[int]int{}                                // spots of each line
+	slices.SortStableFunc(found, func(x, y finding) int { // an alias may say what the anchor is
+		return cmp.Compare(strings.Count(x.reason, isMention), strings.Count(y.reason, isMention))
+	})
 	var values []*value
 	for _, g := range found {
 		n := g.node

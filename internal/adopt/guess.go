@@ -3,6 +3,7 @@ package adopt
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +117,9 @@ func guessDate(t string) (rule, bool) {
 		when := time.Date(y, time.Month(mo), d, 0, 0, 0, 0, time.UTC)
 		isDate = isDate && sep == sep2 && when.Day() == d && int(when.Month()) == mo
 	}
+	if holdsCommit(rest) {
+		return noRule("a commit stands behind the date, and it is not known which of two commits is newer", "write an ImagePolicy for it and mark the value by hand"), true
+	}
 	padded := len(month) == 2 && (month[0] == '0' || mo > 9) && (day == "" || len(day) == 2)
 	layout := word + "YYYY" + sep
 	switch {
@@ -152,15 +156,15 @@ func guessVersion(tag image.Tag, repo image.Repo) (rule, bool) {
 		return rule{}, false
 	}
 	major, minor, more, tail := m[1], m[2], m[3], m[4]
-	if m := behind.FindStringSubmatch(tail); m != nil && strings.ContainsAny(m[1], "abcdef") {
-		return noRule("a commit stands behind the version, and it is not known which of two commits is newer", "tag images with the version alone, or with a number or time behind it"), true
-	}
 	r := rule{form: "semver " + shape(string(tag)), suffix: label(major), variant: label(tail)}
 	ranges := []string{zeroless(major) + ".x"}
 	if zeroless(major) == "0" && more != "" {
 		ranges = []string{"0." + zeroless(minor) + ".x", "0.x"}
 	}
 	for _, pre := range []bool{false, true} {
+		if pre && holdsCommit(tail) {
+			return noRule("a commit stands behind the version, and it is not known which of two commits is newer", "tag images with the version alone, or with a number or time behind it"), true
+		}
 		if pre && zeroless(major) != "0" { // 3.x has no candidates of 3.0.0
 			ranges = append(ranges, nextOf(zeroless(major)))
 		}
@@ -182,6 +186,17 @@ func guessVersion(tag image.Tag, repo image.Repo) (rule, bool) {
 		}
 	}
 	return rule{}, false
+}
+
+// holdsCommit tells whether a part of what is behind a version or date is a commit.
+func holdsCommit(tail string) bool {
+	return slices.ContainsFunc(tokens.FindAllString(tail, -1), isCommitToken)
+}
+
+// isCommitToken tells whether a part of a tag is a commit: hexadecimal, and no number.
+func isCommitToken(token string) bool {
+	m := commitToken.FindStringSubmatch(token)
+	return m != nil && strings.ContainsAny(m[1], "abcdef")
 }
 
 // nextOf is the range of a major version with the candidates of its first release.
@@ -253,10 +268,12 @@ func shape(t string) string {
 		switch {
 		case baseWord.MatchString(word):
 			b.WriteString(minor.ReplaceAllString(token, "$1.N"))
+		case isCommitToken(token):
+			b.WriteString(token[:1] + "COMMIT")
 		case word == "" && baseWord.MatchString(before):
 			b.WriteString(token)
 		case word == "", countWord.MatchString(word):
-			b.WriteString(numbers.ReplaceAllString(token, "N"))
+			b.WriteString(trailing.ReplaceAllStringFunc(token, func(s string) string { return numbers.ReplaceAllString(s, "N") }))
 		default:
 			b.WriteString(token)
 		}
@@ -266,11 +283,11 @@ func shape(t string) string {
 }
 
 var (
-	numbers = regexp.MustCompile(`\d+`)
-	tokens  = regexp.MustCompile(`[-_+]*[^-_+]*`)
-	minor   = regexp.MustCompile(`(\d+)\.\d+(?:\.\d+)*$`)
-	// behind is what may be a commit at the end of a tag.
-	behind = regexp.MustCompile(`[-_+.](?:[a-z]+-)?[bg]?([0-9a-f]{7,40})$`)
+	numbers     = regexp.MustCompile(`\d+`)
+	tokens      = regexp.MustCompile(`[-_+]*[^-_+]*`)
+	minor       = regexp.MustCompile(`(\d+)\.\d+(?:\.\d+)*$`)
+	trailing    = regexp.MustCompile(`\d+(?:\.\d+)*$`)
+	commitToken = regexp.MustCompile(`^[-_+.][bg]?([0-9a-f]{7,40})$`)
 	// Words behind which a number counts: the minor releases of a base system, builds and
 	// candidates.
 	baseWord  = regexp.MustCompile(`^(alpine|debian|ubi|rhel|el|ol|centos|rocky|rockylinux|almalinux|photon)$`)

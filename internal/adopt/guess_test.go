@@ -53,12 +53,13 @@ func TestThePolicyOfATagIsGuessedFromItsForm(t *testing.T) {
 		"16-alpine":     "digest 16-alpine",
 		"bookworm-slim": "digest bookworm-slim",
 
-		"9f8e7d6":           "a commit hash has no order",
-		"main-9f8e7d6":      "a commit hash has no order",
-		"sha-9f8e7d6c5b4a":  "a commit hash has no order",
-		"1234567":           "seven digits may be a counter or a commit",
-		"1.2.3-b9f8e7d":     "a commit stands behind the version, and it is not known which of two commits is newer",
-		"1.2.3-9f8e7d6":     "a commit stands behind the version, and it is not known which of two commits is newer",
+		"9f8e7d6":          "a commit hash has no order",
+		"main-9f8e7d6":     "a commit hash has no order",
+		"sha-9f8e7d6c5b4a": "a commit hash has no order",
+		"1234567":          "seven digits may be a counter or a commit",
+		"1.2.3-b9f8e7d":    "a commit stands behind the version, and it is not known which of two commits is newer",
+		"1.2.3-9f8e7d6":    "semver 1.x",
+		"v20221220-controller-v1.5.1-58-g787ea74b6": "a commit stands behind the date, and it is not known which of two commits is newer",
 		"2024":              "nothing is known of tags like 2024",
 		"V1.2.3":            "nothing is known of tags like V1.2.3",
 		"pr-17":             "nothing is known of tags like pr-17",
@@ -90,7 +91,7 @@ func TestTheShapeOfATagIsThatOfItsLane(t *testing.T) {
 	for tag, want := range map[string]string{
 		"1.2.3": "N.N.N", "v1.2": "vN.N", "1.2.3-arm64v8": "N.N.N-arm64v8", "1.2.3-arm32v7": "N.N.N-arm32v7", "1.2.3-jdk17": "N.N.N-jdk17", "1.2.3-alpine3.19": "N.N.N-alpine3.N",
 		"1.2.3-debian-12-r5": "N.N.N-debian-12-rN", "1.2.3-rc.1": "N.N.N-rc.N", "1.2.3-rc1": "N.N.N-rcN", "1.2.3-4": "N.N.N-N", "1.2.3-ls30": "N.N.N-lsN", "1.2.3_4": "N.N.N_N",
-		"k8s-1.15": "k8s-N.N", "20240105": "N", "main-5": "main-N",
+		"k8s-1.15": "k8s-N.N", "v1.2.3-k3s1": "vN.N.N-k3sN", "1.2.3-9f8e7d6-1763700000": "N.N.N-COMMIT-N", "1.2.3-deb": "N.N.N-deb", "20240105": "N", "main-5": "main-N",
 	} {
 		if got := shape(tag); got != want {
 			t.Errorf("the shape of %s is %s, want %s", tag, got, want)

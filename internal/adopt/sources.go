@@ -66,7 +66,13 @@ func (w *walker) values(n *yaml.Node, key, slot string, depth int) {
 				w.image(n, to, slot+"."+k.Value)
 				continue
 			}
-			w.values(v, k.Value, slot+"."+k.Value, depth+1)
+			name := k.Value
+			if strings.EqualFold(key, "images") && direct(v).Kind == yaml.ScalarNode {
+				name = key // images: {web: repo:tag}
+			}
+			if !w.mention(n, name, direct(v)) {
+				w.values(v, k.Value, slot+"."+k.Value, depth+1)
+			}
 		}
 	case yaml.SequenceNode:
 		for i, c := range n.Content {
@@ -93,6 +99,10 @@ func (w *walker) pairOf(n *yaml.Node, key, slot string) bool {
 	}
 	if p.tag == nil && (under || !has(scalar(n, "name"))) {
 		p.tag = scalar(n, "version")
+	}
+	if p.repository == nil && under && has(p.tag) {
+		w.add(leftAt(p.tag, isTagAlone, hintTag))
+		return true
 	}
 	if !has(p.repository) || strings.Contains(p.repository.Value, "://") {
 		return false
@@ -131,6 +141,7 @@ func (w *walker) helmRelease(d *yaml.Node, slot string) {
 func (w *walker) argo(d *yaml.Node, kind, slot string) {
 	spec := get(d, "spec")
 	if kind == "ApplicationSet" {
+		w.mentions(get(spec, "generators"), 0)
 		spec = get(d, "spec", "template", "spec")
 	}
 	sources := items(spec, "sources")

@@ -41,6 +41,8 @@ func (w *walker) document(p string, d *yaml.Node) {
 		w.kustomizeImages(get(d, "images"))
 	case valuesFile.MatchString(path.Base(p)):
 		w.values(d, "", "values", 0)
+	default:
+		w.compose(get(d, "services"))
 	}
 }
 
@@ -100,6 +102,7 @@ func (w *walker) tree(n *yaml.Node, slot string, depth int) {
 				}
 			case k.Value == "args" || k.Value == "command":
 				w.arguments(to, slot+"."+k.Value)
+			case w.mention(n, k.Value, to):
 			default:
 				w.tree(v, slot+"."+k.Value, depth+1)
 			}
@@ -156,14 +159,18 @@ func (w *walker) arguments(list *yaml.Node, slot string) {
 	if list == nil || list.Kind != yaml.SequenceNode {
 		return
 	}
+	before := ""
 	for _, c := range list.Content {
 		c = direct(c)
+		flag := before
+		before = c.Value
 		if c.Kind != yaml.ScalarNode {
 			continue
 		}
 		name := imageFlag.FindString(c.Value)
 		if name == "" {
 			w.block(c)
+			w.flagged(flag, c)
 			continue
 		}
 		if f := wholeRef(c, len(name), slot+" "+name); f.reason != "it is no image reference" {
