@@ -24,6 +24,7 @@ func scriptOdd(ts *testscript.TestScript, _ bool, args []string) {
 		"utf16": "\xff\xfe" + strings.Join(strings.Split(marked, ""), "\x00") + "\x00",
 		"large": marked + strings.Repeat("# text\n", patch.MaxFileSize/7+1),
 		"many":  marked + strings.Repeat("---\na: 1\n", 10_000),
+		"items": marked + "items: [" + strings.Repeat("x,", patch.MaxValues) + "]\n",
 		"deep":  marked + "deep: " + strings.Repeat("[", 101) + strings.Repeat("]", 101) + "\n",
 	}
 	path := ts.MkAbs(args[1])

@@ -154,7 +154,7 @@ func (a *annotation) insertion(n Note) (insertion, fault) {
 	if why.is() {
 		return insertion{}, why
 	}
-	if t, _, _ := s.pick(target{marker: m}, on, hash); t.node != p.node {
+	if t, _, _ := s.pick(target{marker: m}, on, hash); t.at != placeOf(p.node) {
 		return insertion{}, fault{OnCollection, "a marker at the end of this line would not stand for this value", "write the collection over several lines, one value on each"}
 	}
 	return insertion{note: n, marker: m, at: at, text: text}, fault{}
@@ -258,7 +258,7 @@ func (a *annotation) prove(data []byte, all []insertion) error {
 }
 
 func markersOf(s *source, path string) ([]Marker, []Skipped) {
-	found, skipped := s.targets(path)
+	found, skipped := s.found, s.broken
 	markers := make([]Marker, len(found))
 	for i, t := range found {
 		markers[i] = t.marker

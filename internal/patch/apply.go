@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"sigs.k8s.io/kustomize/kyaml/yaml"
-
 	"towpath.dev/towpath/internal/image"
 )
 
@@ -61,10 +59,10 @@ func (r *Result) file(f File, want map[string][]image.Ref, rd *reader) {
 		r.Skipped = append(r.Skipped, *refusal)
 		return
 	}
-	found, broken := s.targets(f.Path)
+	found, broken := s.found, s.broken
 	broken = slices.DeleteFunc(broken, func(k Skipped) bool { return k.Policy != "" && len(want[k.Policy]) == 0 })
 	p := plan(found, broken, want)
-	edits, err := r.change(f, proof{source: s, after: &rd.after, found: found}, p.splices)
+	edits, err := r.change(f, proof{reader: rd, source: s, found: found}, p.splices)
 	if err != nil {
 		for _, c := range p.splices {
 			p.refused = append(p.refused, wouldChangeMore(err).at(c.marker))
@@ -84,7 +82,7 @@ func (r *Result) change(f File, p proof, splices []splice) ([]Edit, error) {
 	}
 	var out bytes.Buffer
 	out.Grow(len(f.Data) + 64*len(splices))
-	p.values = map[*yaml.Node]string{}
+	p.values = map[place]string{}
 	var edits []Edit
 	at := 0
 	for _, c := range splices {
@@ -94,7 +92,7 @@ func (r *Result) change(f File, p proof, splices []splice) ([]Edit, error) {
 		out.Write(f.Data[at:c.start])
 		out.WriteString(c.text)
 		at = c.end
-		p.values[c.node] = c.value
+		p.values[c.at] = c.value
 		edits = append(edits, Edit{Path: f.Path, Line: c.marker.Line, Policy: c.marker.Policy, Part: c.marker.Part, Old: c.marker.Value, New: c.value})
 	}
 	out.Write(f.Data[at:])

@@ -2,6 +2,7 @@ package patch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,10 @@ const (
 	// MaxDepth is how deep collections may lie in one another. The deepest
 	// resource definitions in use have about forty levels.
 	MaxDepth = 100
+	// MaxValues is how many keys and values a document with a marker may hold, going
+	// by the punctuation between them. The trees of two such documents are what the
+	// memory is for. A file that can only be read in one piece counts as one.
+	MaxValues = 200_000
 )
 
 // reader reads one file after the other and uses its memory again: what it
@@ -31,34 +36,42 @@ type reader struct {
 	after  source // of a changed file
 	simple simpleReader
 	nodes  nodes
-	count  int // of documents; a part may hold several
+	count  int          // of documents; a part may hold several
+	kept   int          // the document that trees are of; -1: of none
+	trees  []*yaml.Node // of the document that was read last
 }
 
 // document is one part of a file, from a "---" to before the next.
 type document struct {
 	start, end int
-	trees      []*yaml.Node // none when it holds no marker
-	simple     bool         // read without the parser
+	marked     bool // it may hold a marker
+	simple     bool // it is read without the parser
 }
 
-// read reads a file that passed the screen, or says why it is left alone. The
-// trees are those of the documents that may hold a marker.
+// read reads a file that passed the screen and finds its markers, or says why it is
+// left alone. Documents are read one after the other, and only the tree of the last
+// one is kept.
 func (r *reader) read(f File) (*source, *Skipped) {
 	if k := checkText(f); k != nil {
 		return nil, k
 	}
 	s := &r.source
 	s.reset(f.Data)
-	r.nodes.used, r.count = 0, len(s.docs)
+	r.count, r.kept, r.trees = len(s.docs), -1, nil
+	r.nodes.shrink()
 	if r.whole || len(s.docs) > MaxDocuments {
 		return readWhole(f)
 	}
 	for i := range s.docs {
-		if !r.document(s, &s.docs[i]) {
+		if !r.document(s, i) {
 			return readWhole(f)
 		}
+		if d := s.docs[i]; d.marked {
+			s.take(r.trees)
+			found, broken := s.targets(f.Path, d.start, d.end)
+			s.found, s.broken = append(s.found, found...), append(s.broken, broken...)
+		}
 	}
-	s.collect()
 	return s, nil
 }
 
@@ -80,31 +93,23 @@ func checkText(f File) *Skipped {
 
 // reset begins with another text in the same memory.
 func (s *source) reset(data []byte) {
-	if len(s.entries) > nodeChunk {
-		s.entries = nil // to clear it would cost what the largest file had
-	}
-	clear(s.entries) // the nodes are used again
-	*s = source{data: data, lines: lineStarts(data, s.lines[:0]), docs: cut(data, s.docs[:0]), spots: s.spots[:0], entries: s.entries}
+	*s = source{data: data, lines: lineStarts(data, s.lines[:0]), docs: cut(data, s.docs[:0]), spots: s.spots[:0], entries: s.entries, found: s.found[:0]}
 }
 
 // document reads one document, or reports that the file is not as it should be.
-func (r *reader) document(s *source, d *document) bool {
-	data := s.data[d.start:d.end]
-	if d.start == 0 {
-		data = bytes.TrimPrefix(data, []byte(byteOrderMark))
-	}
-	above := s.lineAt(d.start) - 1
-	marked := MayHold(data)
-	if !marked && r.simple.check(data) {
+func (r *reader) document(s *source, i int) bool {
+	d := &s.docs[i]
+	data := s.part(*d)
+	if d.marked = MayHold(data); !d.marked && r.simple.check(data) {
 		return true
 	}
-	if marked {
-		used := r.nodes.used
-		if tree := r.simple.tree(data, above, &r.nodes); tree != nil {
-			d.trees, d.simple = []*yaml.Node{tree}, true
-			return true
-		}
-		r.nodes.used = used
+	if separators(data) > MaxValues {
+		return false
+	}
+	above := s.lineAt(d.start) - 1
+	if d.marked && r.readSimple(data, above) {
+		d.simple, r.kept = true, i
+		return true
 	}
 	trees, err := parse(data)
 	if r.count += len(trees) - 1; err != nil || r.count > MaxDocuments {
@@ -116,10 +121,60 @@ func (r *reader) document(s *source, d *document) bool {
 		}
 		shift(t, above)
 	}
-	if marked {
-		d.trees = trees
+	if d.marked {
+		r.trees, r.kept = trees, i
 	}
 	return true
+}
+
+// part is the text of a document, without the mark at the beginning of the file.
+func (s *source) part(d document) []byte {
+	data := s.data[d.start:d.end]
+	if d.start == 0 {
+		data = bytes.TrimPrefix(data, []byte(byteOrderMark))
+	}
+	return data
+}
+
+// readSimple reads a document with the simple reader, in the memory of the one
+// before.
+func (r *reader) readSimple(data []byte, above int) bool {
+	r.nodes.used, r.kept = 0, -1
+	tree := r.simple.tree(data, above, &r.nodes)
+	if tree == nil {
+		return false
+	}
+	r.trees = append(r.trees[:0:0], tree)
+	return true
+}
+
+// again returns the trees of a document that was read, and reads them once more
+// when others were read since.
+func (r *reader) again(s *source, i int) ([]*yaml.Node, error) {
+	if r.kept != i {
+		r.count = len(s.docs)
+		if !r.document(s, i) {
+			return nil, errors.New("it cannot be read a second time")
+		}
+	}
+	return r.trees, nil
+}
+
+// separators counts what stands between keys and values: of a text that it is in,
+// too, so that there may be fewer of these.
+func separators(data []byte) int {
+	n := 0
+	for i, c := range data {
+		switch c {
+		case ',', '[', '{':
+			n++
+		case ':', '-', '?':
+			if i+1 == len(data) || data[i+1] <= ' ' || data[i+1] >= 0x80 || i > 0 && (data[i-1] == '"' || data[i-1] == '\'') {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // readWhole reads all of a file with the parser, or says why it is left alone.
@@ -131,38 +186,66 @@ func readWhole(f File) (*source, *Skipped) {
 	if k := checkText(f); k != nil {
 		return nil, k
 	}
-	docs := cut(f.Data, nil)
-	if len(docs) > MaxDocuments {
+	s := &source{data: f.Data, lines: lineStarts(f.Data, nil), docs: cut(f.Data, nil), whole: true}
+	if len(s.docs) > MaxDocuments {
 		return refuse(0, tooMany())
 	}
-	trees, err := parse(f.Data)
-	if err != nil {
-		if line := templateLine(f.Data); line > 0 {
-			return refuse(line, templateFile())
+	for _, d := range s.docs {
+		if separators(s.data[d.start:d.end]) > MaxValues {
+			return refuse(1+bytes.Count(s.data[:d.start], []byte{'\n'}), tooManyValues())
 		}
-		line, text := errorLine(err)
-		if strings.HasPrefix(text, parserTooDeep) {
-			return refuse(line, tooDeepFile())
-		}
-		if at, hash := gluedMarker(f.Data); at > 0 {
-			return refuse(at, glued(text, hash))
-		}
-		return refuse(line, notYAML(text))
 	}
-	if len(trees) > MaxDocuments {
+	keep := separators(f.Data) <= MaxValues
+	line, why := 0, fault{}
+	count := 0
+	err := parseEach(f.Data, func(t *yaml.Node) {
+		count++
+		if !why.is() {
+			line, why = badTree(t)
+		}
+		if keep {
+			s.trees = append(s.trees, t)
+		}
+	})
+	switch {
+	case err != nil:
+		return refuse(whyNoYAML(f.Data, err))
+	case count > MaxDocuments:
 		return refuse(0, tooMany())
+	case why.is():
+		return refuse(line, why)
+	case !keep:
+		return refuse(0, tooManyValues())
 	}
-	for _, t := range trees {
-		if line := braces(t); line > 0 {
-			return refuse(line, templateFile())
-		}
-		if line := tooDeep(t, 0); line > 0 {
-			return refuse(line, tooDeepFile())
-		}
-	}
-	s := &source{data: f.Data, lines: lineStarts(f.Data, nil), docs: docs, trees: trees}
-	s.collect()
+	s.take(s.trees)
+	s.found, s.broken = s.targets(f.Path, 0, len(s.data))
 	return s, nil
+}
+
+// whyNoYAML is the verdict on a text that the parser refuses, and its line.
+func whyNoYAML(data []byte, err error) (int, fault) {
+	if line := templateLine(data); line > 0 {
+		return line, templateFile()
+	}
+	line, text := errorLine(err)
+	if strings.HasPrefix(text, parserTooDeep) {
+		return line, tooDeepFile()
+	}
+	if at, hash := gluedMarker(data); at > 0 {
+		return at, glued(text, hash)
+	}
+	return line, notYAML(text)
+}
+
+// badTree says why a document of a readable file is refused, and in which line.
+func badTree(t *yaml.Node) (int, fault) {
+	if line := braces(t); line > 0 {
+		return line, templateFile()
+	}
+	if line := tooDeep(t, 0); line > 0 {
+		return line, tooDeepFile()
+	}
+	return 0, fault{}
 }
 
 // parserTooDeep begins the parser's error about its own limit on depth.
@@ -174,6 +257,10 @@ func tooDeepFile() fault {
 
 func tooMany() fault {
 	return fault{TooMany, fmt.Sprintf("the file holds more than %d documents", MaxDocuments), "split it, or move the marked values into a file of their own"}
+}
+
+func tooManyValues() fault {
+	return fault{TooManyValues, fmt.Sprintf("a document holds more than %d keys and values", MaxValues), "move the marked values into a file of their own"}
 }
 
 // cut finds the documents of a file without parsing it, and adds them to docs.

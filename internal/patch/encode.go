@@ -27,11 +27,11 @@ const words = " y n yes no on off true false null nil none nan inf .nan .inf . "
 
 // encode writes a value as a scalar that every reader of YAML takes for a
 // string, in the style of the scalar it replaces when that can hold it.
-func encode(value string, old *yaml.Node) string {
+func encode(value string, old yaml.Style) string {
 	switch {
-	case old.Style&yaml.SingleQuotedStyle != 0 && printable(value):
+	case old&yaml.SingleQuotedStyle != 0 && printable(value):
 		return "'" + strings.ReplaceAll(value, "'", "''") + "'"
-	case !isQuoted(old) && plain(value):
+	case old&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) == 0 && plain(value):
 		return value
 	}
 	return strconv.Quote(value)

@@ -45,7 +45,7 @@ func TestNothingIsWrittenPlainThatPyYAMLReadsAsAnotherType(t *testing.T) {
 		}
 	}
 	for _, w := range []string{"1.0.0", "v1", "1.2.3-rc.1", "0.1.0_2", "0xyz", "r.example/web:1.0", "latest", "main-0b1f"} {
-		if got := encode(w, &yaml.Node{Kind: yaml.ScalarNode}); got != w {
+		if got := encode(w, yaml.Style(0)); got != w {
 			t.Errorf("%s is written %s, which needs no quotes", w, got)
 		}
 	}

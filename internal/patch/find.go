@@ -14,9 +14,16 @@ import (
 // target is a usable marker with the text it stands for.
 type target struct {
 	marker     Marker
-	node       *yaml.Node
-	start, end int // offsets of the scalar's text, quotes included
+	at         place
+	style      yaml.Style
+	text       bool // it is read as text, and not as a number or the like
+	start, end int  // offsets of the scalar's text, quotes included
 }
+
+// place is where a scalar is, as the parser counts. It outlives the tree.
+type place struct{ line, column int }
+
+func placeOf(n *yaml.Node) place { return place{n.Line, n.Column} }
 
 // scan finds the markers of a file that passed the screen.
 func scan(f File) ([]target, []Skipped) {
@@ -25,12 +32,13 @@ func scan(f File) ([]target, []Skipped) {
 	if refusal != nil {
 		return nil, []Skipped{*refusal}
 	}
-	return s.targets(f.Path)
+	return s.found, s.broken
 }
 
-// targets judges every line that holds a marker.
-func (s *source) targets(path string) (found []target, skipped []Skipped) {
-	for _, line := range s.tokenLines() {
+// targets judges every line between two offsets that holds a marker, by the spots
+// that are known.
+func (s *source) targets(path string, from, to int) (found []target, skipped []Skipped) {
+	for _, line := range s.tokenLines(from, to) {
 		t, why, ok := s.judge(line)
 		if !ok {
 			continue
@@ -45,12 +53,13 @@ func (s *source) targets(path string) (found []target, skipped []Skipped) {
 	return found, skipped
 }
 
-// tokenLines returns the lines that hold a marker's bytes, once each, sorted.
-func (s *source) tokenLines() []int {
+// tokenLines returns the lines between two offsets that hold a marker's bytes, once
+// each, sorted.
+func (s *source) tokenLines(from, to int) []int {
 	var lines []int
 	for _, token := range []string{ownToken, fluxToken} {
-		for i := 0; ; {
-			at := bytes.Index(s.data[i:], []byte(token))
+		for i := from; ; {
+			at := bytes.Index(s.data[i:to], []byte(token))
 			if at < 0 {
 				break
 			}
@@ -256,7 +265,7 @@ func (s *source) pick(t target, on []spot, hash int) (target, fault, bool) {
 	if rest := s.data[end:hash]; len(bytes.Trim(rest, " \t,]}")) > 0 && p.node == lastSpot.node {
 		return t, fault{NotBeside, "the marker is not at the end of its value", hintOwnLine}, true
 	}
-	t.node, t.start, t.end = p.node, start, end
+	t.at, t.style, t.text, t.start, t.end = placeOf(p.node), p.node.Style, p.node.ShortTag() == "!!str", start, end
 	t.marker.Column, t.marker.Value = p.node.Column, strings.Clone(p.node.Value) // not holding on to the file
 	why := s.misfit(t.marker, p)
 	if !why.is() {

@@ -170,7 +170,7 @@ func TestEncodedTagIsAStringForEveryReader(t *testing.T) {
 	} {
 		for _, style := range []yaml.Style{0, yaml.SingleQuotedStyle, yaml.DoubleQuotedStyle} {
 			for _, format := range []string{"a: ", "a: [", "a: {b: "} {
-				text := encode(v, &yaml.Node{Style: style})
+				text := encode(v, style)
 				doc := format + text + map[string]string{"a: ": "", "a: [": "]", "a: {b: ": "}"}[format]
 				var one, two any
 				if err := yaml.Unmarshal([]byte(doc), &one); err != nil {
@@ -188,7 +188,7 @@ func TestEncodedTagIsAStringForEveryReader(t *testing.T) {
 		}
 	}
 	for _, v := range []string{"1.2.3", "v1", "main-abc", "1.10-alpine", "localhost:5000/web:1", "r/web:1@" + digestA} {
-		if got := encode(v, &yaml.Node{}); got != v {
+		if got := encode(v, 0); got != v {
 			t.Errorf("%s is quoted without need: %s", v, got)
 		}
 	}

@@ -43,8 +43,8 @@ func plan(found []target, broken []Skipped, want map[string][]image.Ref) planned
 		switch {
 		case faults[i].is():
 			p.refused = append(p.refused, faults[i].at(t.marker))
-		case values[i] != t.marker.Value || t.node.ShortTag() != "!!str":
-			p.splices = append(p.splices, splice{target: t, value: values[i], text: encode(values[i], t.node)})
+		case values[i] != t.marker.Value || !t.text:
+			p.splices = append(p.splices, splice{target: t, value: values[i], text: encode(values[i], t.style)})
 		default:
 			p.current = append(p.current, t.marker)
 		}

@@ -4,78 +4,81 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
 // proof is what a file was before it was changed, and what was to change.
 type proof struct {
+	reader *reader
 	source *source
-	after  *source               // for the new text; its memory is used again
-	found  []target              // all usable markers
-	values map[*yaml.Node]string // what the marked scalars shall hold now
+	found  []target         // all usable markers, in the order of the text
+	values map[place]string // what the marked scalars shall hold now
 }
 
 // holds says why the new bytes are not what was wanted: every document is as
 // before but for the marked scalars, and the same markers are found in the new
-// text. Documents whose bytes differ are read by the parser. Where the simple
-// reader read the old text, its tree is compared with the parser's tree of the
-// new one, so that two readers that share no code must agree.
+// text. Documents whose bytes differ are read by the parser, one after the other.
+// Where the simple reader read the old text, its tree is compared with the parser's
+// tree of the new one, so that two readers that share no code must agree.
 func (p proof) holds(data []byte) error {
-	after := p.after
+	before, after := p.source, &p.reader.after
 	after.reset(data)
-	before := p.source
-	if len(before.docs) != len(after.docs) {
+	if len(before.docs) != len(after.docs) || len(before.lines) != len(after.lines) {
 		return errDocuments
 	}
-	var err error
-	if before.trees != nil {
-		if after.trees, err = p.parse(data, document{trees: before.trees}, 0); err != nil {
+	if before.whole {
+		return p.same(before.trees, after, document{end: len(data)}, p.found, 0)
+	}
+	found := p.found
+	for i, old := range before.docs {
+		now := after.docs[i]
+		if before.lineAt(old.start) != after.lineAt(now.start) {
+			return errDocuments
+		}
+		mine := found
+		if n := slices.IndexFunc(found, func(t target) bool { return t.start >= old.end }); n >= 0 {
+			mine = found[:n]
+		}
+		found = found[len(mine):]
+		if bytes.Equal(before.data[old.start:old.end], data[now.start:now.end]) {
+			continue
+		}
+		if !old.marked {
+			return errors.New("the new value would change another document")
+		}
+		trees, err := p.reader.again(before, i)
+		if err != nil {
 			return err
 		}
-	} else {
-		for i := range before.docs {
-			if err := p.document(&before.docs[i], &after.docs[i], after); err != nil {
-				return err
-			}
+		now.simple = old.simple
+		if err := p.same(trees, after, now, mine, after.lineAt(now.start)-1); err != nil {
+			return err
 		}
 	}
-	after.collect()
-	return p.sameMarkers(after)
+	return nil
 }
 
-var errDocuments = errors.New("the new value would change the number of documents")
+var errDocuments = errors.New("the new value would change the number of documents or lines")
 
-// document proves one document and gives its new form its trees.
-func (p proof) document(old, now *document, after *source) (err error) {
-	data := after.data[now.start:now.end]
-	switch {
-	case bytes.Equal(p.source.data[old.start:old.end], data):
-		now.trees = old.trees
-	case old.trees == nil:
-		return errors.New("the new value would change another document")
-	default:
-		now.trees, err = p.parse(data, *old, after.lineAt(now.start)-1)
-	}
-	return err
-}
-
-// parse reads new bytes and compares them with the trees of the old ones.
-func (p proof) parse(data []byte, old document, above int) ([]*yaml.Node, error) {
-	trees, err := parse(data)
+// same reads one new document and compares it, and its markers, with the old.
+func (p proof) same(old []*yaml.Node, after *source, now document, found []target, above int) error {
+	trees, err := parse(after.data[now.start:now.end])
 	if err != nil {
-		return nil, fmt.Errorf("with the new value it is no longer YAML: %w", err)
+		return fmt.Errorf("with the new value it is no longer YAML: %w", err)
 	}
-	if len(trees) != len(old.trees) {
-		return nil, errDocuments
+	if len(trees) != len(old) {
+		return errDocuments
 	}
 	for i, t := range trees {
 		shift(t, above)
-		if line := p.differ(old.trees[i], t, old.simple); line > 0 {
-			return nil, fmt.Errorf("the new value would change something else in line %d", line)
+		if line := p.differ(old[i], t, now.simple); line > 0 {
+			return fmt.Errorf("the new value would change something else in line %d", line)
 		}
 	}
-	return trees, nil
+	after.take(trees)
+	return p.sameMarkers(after, now, found)
 }
 
 // differ returns the line of the first difference that was not asked for, or 0.
@@ -84,7 +87,7 @@ func (p proof) parse(data []byte, old document, above int) ([]*yaml.Node, error)
 // are as before.
 func (p proof) differ(a, b *yaml.Node, simple bool) int {
 	same := a.Kind == b.Kind && (a.Line == b.Line || simple && a.Line == 0) && a.Anchor == b.Anchor && len(a.Content) == len(b.Content)
-	if v, edited := p.values[a]; edited {
+	if v, edited := p.values[placeOf(a)]; edited && a.Kind == yaml.ScalarNode && !isMissing(a) {
 		same = same && b.Value == v && b.ShortTag() == "!!str"
 	} else {
 		same = same && a.Value == b.Value && a.Style == b.Style && (simple || a.Tag == b.Tag)
@@ -104,13 +107,13 @@ func (p proof) differ(a, b *yaml.Node, simple bool) int {
 }
 
 // sameMarkers says why the markers of the new text are not those of the old.
-func (p proof) sameMarkers(after *source) error {
-	now, _ := after.targets("")
-	if len(now) != len(p.found) {
+func (p proof) sameMarkers(after *source, d document, found []target) error {
+	now, _ := after.targets("", d.start, d.end)
+	if len(now) != len(found) {
 		return errors.New("the new value would make or break another marker")
 	}
-	for i, old := range p.found {
-		want, edited := p.values[old.node]
+	for i, old := range found {
+		want, edited := p.values[old.at]
 		if !edited {
 			want = old.marker.Value
 		}

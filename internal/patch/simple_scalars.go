@@ -11,6 +11,12 @@ import (
 // nodeChunk is how many nodes are allocated at once.
 const nodeChunk = 128
 
+// What is kept for the next file of the memory of one.
+const (
+	maxKeptChunks  = 256 // of nodes
+	maxKeptContent = 64  // children of one node
+)
+
 // nodes hands out nodes that are used again for the next file.
 type nodes struct {
 	chunks [][]yaml.Node
@@ -24,8 +30,19 @@ func (s *nodes) next() *yaml.Node {
 	}
 	s.used++
 	n := &s.chunks[chunk][i]
+	if cap(n.Content) > maxKeptContent {
+		n.Content = nil
+	}
 	*n = yaml.Node{Content: n.Content[:0]}
 	return n
+}
+
+// shrink gives back what only a large document needs.
+func (s *nodes) shrink() {
+	if s.used = 0; len(s.chunks) > maxKeptChunks {
+		clear(s.chunks[maxKeptChunks:])
+		s.chunks = s.chunks[:maxKeptChunks]
+	}
 }
 
 // add puts a node at offset i of the line into the current collection. It

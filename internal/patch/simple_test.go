@@ -142,8 +142,8 @@ func describe(n *yaml.Node) string {
 // one-line scalar where the marker finder sees it.
 func sameComments(t *testing.T, data []byte, tree *yaml.Node) {
 	t.Helper()
-	s := &source{data: data, lines: lineStarts(data, nil), docs: cut(data, nil), trees: []*yaml.Node{tree}}
-	s.collect()
+	s := &source{data: data, lines: lineStarts(data, nil), docs: cut(data, nil)}
+	s.take([]*yaml.Node{tree})
 	all := comments(tree)
 	for _, p := range s.spots {
 		_, end, ok := s.span(p.node)

@@ -22,9 +22,13 @@ type source struct {
 	data  []byte
 	lines []int // offset of each line's first byte
 	docs  []document
-	trees []*yaml.Node // of all documents, when the parser read the file in one piece
-	spots []spot
+	whole bool         // the parser read the file in one piece
+	trees []*yaml.Node // of all documents, when whole
+	spots []spot       // of the trees that were taken in last
 	last  cursor
+
+	found  []target // the usable markers
+	broken []Skipped
 
 	entries map[*yaml.Node]entry // of the mappings that were looked through
 	looked  int                  // pairs that were, for the tests of costs
@@ -52,9 +56,18 @@ type spot struct {
 
 // parse reads every document of data. It never panics.
 func parse(data []byte) (docs []*yaml.Node, err error) {
+	err = parseEach(data, func(n *yaml.Node) { docs = append(docs, n) })
+	if err != nil {
+		return nil, err
+	}
+	return docs, nil
+}
+
+// parseEach reads one document after the other, and keeps none. It never panics.
+func parseEach(data []byte, take func(*yaml.Node)) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			docs, err = nil, fmt.Errorf("yaml: the parser failed: %v", r)
+			err = fmt.Errorf("yaml: the parser failed: %v", r)
 		}
 	}()
 	d := yaml.NewDecoder(bytes.NewReader(data))
@@ -62,11 +75,11 @@ func parse(data []byte) (docs []*yaml.Node, err error) {
 		var n yaml.Node
 		switch err := d.Decode(&n); {
 		case errors.Is(err, io.EOF):
-			return docs, nil
+			return nil
 		case err != nil:
-			return nil, err
+			return err
 		}
-		docs = append(docs, &n)
+		take(&n)
 	}
 }
 
@@ -81,15 +94,17 @@ func errorLine(err error) (int, string) {
 	return 0, text
 }
 
-// collect gathers the spots of the trees.
-func (s *source) collect() {
-	for _, t := range s.trees {
-		s.walk(t)
+// take gathers the spots of trees in the place of those of others, whose nodes may
+// be used again.
+func (s *source) take(trees []*yaml.Node) {
+	if len(s.entries) > nodeChunk {
+		s.entries = nil // to clear it would cost what the largest document had
 	}
-	for _, d := range s.docs {
-		for _, t := range d.trees {
-			s.walk(t)
-		}
+	clear(s.entries)
+	s.spots = s.spots[:0]
+	s.last = cursor{counted: s.last.counted, newlines: s.last.newlines}
+	for _, t := range trees {
+		s.walk(t)
 	}
 }
 

@@ -46,17 +46,18 @@ const (
 
 // The verdicts of a whole file.
 const (
-	NotYAML    Verdict = "not YAML"
-	NotUTF8    Verdict = "not UTF-8"
-	Binary     Verdict = "binary"
-	LFSPointer Verdict = "LFS pointer"
-	TooLarge   Verdict = "too large"
-	TooMany    Verdict = "too many documents"
-	TooDeep    Verdict = "too deep"
-	Link       Verdict = "link"      // a symbolic link that leaves the path
-	Submodule  Verdict = "submodule" // a folder that is another repository
-	NotRead    Verdict = "not read"  // the file system refused
-	NotWritten Verdict = "not written"
+	NotYAML       Verdict = "not YAML"
+	NotUTF8       Verdict = "not UTF-8"
+	Binary        Verdict = "binary"
+	LFSPointer    Verdict = "LFS pointer"
+	TooLarge      Verdict = "too large"
+	TooMany       Verdict = "too many documents"
+	TooDeep       Verdict = "too deep"
+	TooManyValues Verdict = "too many values" // in one document
+	Link          Verdict = "link"            // a symbolic link that leaves the path
+	Submodule     Verdict = "submodule"       // a folder that is another repository
+	NotRead       Verdict = "not read"        // the file system refused
+	NotWritten    Verdict = "not written"
 )
 
 // fault is why a marker or a file cannot be used: its verdict, what is wrong

@@ -359,7 +359,8 @@ func TestEveryVerdictIsProduced(t *testing.T) {
 	}
 	deep := "a: x:1 # towpath: web\nb: " + strings.Repeat("[", 200) + strings.Repeat("]", 200) + "\n"
 	many := "a: x:1 # towpath: web\n" + strings.Repeat("---\na: 1\n", 10_001)
-	for _, in := range []string{deep, many} {
+	items := "a: x:1 # towpath: web\nb: [" + strings.Repeat("x,", MaxValues) + "]\n"
+	for _, in := range []string{deep, many, items} {
 		_, skipped := Markers(File{Data: []byte(in)})
 		for _, k := range skipped {
 			seen[k.Verdict] = true

@@ -68,6 +68,7 @@ func fileVerdicts() []VerdictInfo {
 		{LFSPointer, OfFile, "Git LFS keeps the file; Git itself has only a pointer.", "Take it out of LFS."},
 		{TooLarge, OfFile, fmt.Sprintf("The file is larger than %d MiB.", MaxFileSize>>20), "Split it."},
 		{TooMany, OfFile, fmt.Sprintf("The file holds more than %d documents.", MaxDocuments), "Split it."},
+		{TooManyValues, OfFile, fmt.Sprintf("A document holds more than %d keys and values, going by its punctuation.", MaxValues), "Move the marked values into a file of their own."},
 		{TooDeep, OfFile, fmt.Sprintf("Collections lie more than %d deep in one another.", MaxDepth), "Move the marked values into a file of their own."},
 		{Link, OfFile, "A symbolic link leads out of the folder, to a folder or to nothing. Links are never followed.", "Put the file itself there."},
 		{Submodule, OfFile, "The folder is a submodule: its files are in another repository.", "Run the bot on that repository, or copy the files."},

@@ -137,7 +137,7 @@ func (l *linter) outside(f patch.File, inside bool) []policy.Problem {
 // fileVerdict reports whether a verdict is about a whole file.
 func fileVerdict(k patch.Skipped) bool {
 	switch k.Verdict {
-	case patch.NotYAML, patch.Template, patch.TooMany, patch.TooDeep:
+	case patch.NotYAML, patch.Template, patch.TooMany, patch.TooManyValues, patch.TooDeep:
 		return k.Policy == ""
 	}
 	return k.Line == 0
