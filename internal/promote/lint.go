@@ -100,10 +100,14 @@ func (l *linter) render(r *manifest.Renderer, env policy.Environment, v envView)
 // saidAlready reports whether an app is not rendered because of a file, link or
 // the like that has its verdict.
 func saidAlready(a manifest.App, v envView) bool {
+	text := a.Problem.Error()
 	for _, app := range v.apps {
+		if app.Name != a.Name {
+			continue
+		}
 		for _, k := range app.Skipped {
-			rest, is := strings.CutPrefix(a.Problem.Error(), k.Path)
-			if app.Name == a.Name && is && fileVerdict(k) && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " ")) {
+			rest, is := strings.CutPrefix(text, k.Path)
+			if is && fileVerdict(k) && (strings.HasPrefix(rest, ":") || strings.HasPrefix(rest, " ")) {
 				return true
 			}
 		}

@@ -116,3 +116,27 @@ func TestManyMarkersOutsideAreReported(t *testing.T) {
 		t.Errorf("%d problems, %v", len(problems), err)
 	}
 }
+
+// TestManyNamesAreChecked is the same for policies: each of many that markers name,
+// known or not, is looked up, and not searched for among all.
+func TestManyNamesAreChecked(t *testing.T) {
+	const names = 15_000
+	var known, unknown, policies bytes.Buffer
+	for i := range names {
+		fmt.Fprintf(&known, "a%d: b/c:1 # towpath: p%d\n", i, i)
+		fmt.Fprintf(&unknown, "a%d: b/c:1 # towpath: unknown-policy-%d\n", i, i)
+		if i%2 == 0 {
+			fmt.Fprintf(&policies, "---\n{apiVersion: towpath.dev/v1, kind: ImagePolicy, metadata: {name: p%d}, spec: {image: b/c, pin: digest, select: {semver: {range: 1.x}}}}\n", i)
+		}
+	}
+	fsys := fstest.MapFS{
+		"policies/p.yaml":       {Data: []byte("apiVersion: towpath.dev/v1\nkind: Pipeline\nmetadata: {name: shop}\nspec:\n  branch: main\n  environments:\n  - {name: dev, path: envs/dev, update: {policies: [\"*\"]}, merge: push}\n")},
+		"policies/q.yaml":       {Data: policies.Bytes()},
+		"envs/dev/web/x.yaml":   {Data: known.Bytes()},
+		"envs/dev/other/x.yaml": {Data: unknown.Bytes()},
+	}
+	problems, err := promote.Lint(fsys)
+	if err != nil || len(problems) < names+names/2 {
+		t.Errorf("%d problems, %v", len(problems), err)
+	}
+}

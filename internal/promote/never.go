@@ -22,7 +22,9 @@ func neverProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem
 	}
 	for _, e := range envs {
 		for _, a := range e.Apps {
+			mine := markersByPolicy(a)
 			for name, ref := range a.Values {
+				a.Markers = mine[name]
 				if p, ok := cfg.Policy(name); ok && ref.Tag != "" && p.DigestTag == "" {
 					out = append(out, stuck(e.Env, a, p, ref.Tag)...)
 				}

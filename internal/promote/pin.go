@@ -15,8 +15,10 @@ func pinProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem {
 	var out []policy.Problem
 	for _, e := range envs {
 		for _, a := range e.Apps {
+			mine := markersByPolicy(a)
 			for name := range a.Values {
 				if p, ok := cfg.Policy(name); ok && p.Pin == policy.PinDigest {
+					a.Markers = mine[name]
 					out = append(out, unpinned(a, p)...)
 				}
 			}
@@ -25,9 +27,19 @@ func pinProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem {
 	return out
 }
 
-// unpinned warns of one policy's markers in an app.
+// markersByPolicy sorts an app's markers out once, as to look through all of them
+// for each policy would cost their square.
+func markersByPolicy(a AppState) map[string][]patch.Marker {
+	out := map[string][]patch.Marker{}
+	for _, m := range a.Markers {
+		out[m.Policy] = append(out[m.Policy], m)
+	}
+	return out
+}
+
+// unpinned warns of one policy's markers, which are those of a.
 func unpinned(a AppState, p policy.Policy) []policy.Problem {
-	mine := slices.DeleteFunc(slices.Clone(a.Markers), func(m patch.Marker) bool { return m.Policy != p.Name })
+	mine := a.Markers
 	holds := func(m patch.Marker) bool {
 		return m.Part == patch.PartRef || m.Part == patch.PartDigest || m.Part == patch.PartTag && strings.Contains(m.Value, "@")
 	}

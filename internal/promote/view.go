@@ -123,6 +123,7 @@ func (b *Bot) prune(envs map[string]EnvState, snap gitrepo.Snapshot) {
 func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem {
 	var out []policy.Problem
 	used := map[string]bool{}
+	missing := map[string]policy.Problem{} // by the name, which is looked for once
 	for _, e := range envs {
 		out = append(out, e.problems...)
 		for _, a := range e.Apps {
@@ -136,7 +137,13 @@ func markerProblems(cfg policy.Config, envs map[string]EnvState) []policy.Proble
 					out = append(out, otherImage(m, pol, a.Values[m.Policy].Repo)...)
 					continue
 				}
-				out = append(out, unknownPolicy(m, cfg))
+				p, said := missing[m.Policy]
+				if !said {
+					p = unknownPolicy(m, cfg, len(missing) < maxExplained)
+					missing[m.Policy] = p
+				}
+				p.Path, p.Line, p.Column = m.Path, m.Line, m.Column
+				out = append(out, p)
 			}
 		}
 	}
@@ -163,12 +170,18 @@ func skippedProblem(s patch.Skipped) policy.Problem {
 	return p
 }
 
+// maxExplained is for how many unknown names it is looked for what may be meant.
+const maxExplained = 1000
+
 // unknownPolicy is the problem of a marker whose policy is not there to use:
 // because of an error of its own, which is the one to mend, or altogether.
-func unknownPolicy(m patch.Marker, cfg policy.Config) policy.Problem {
+func unknownPolicy(m patch.Marker, cfg policy.Config, explain bool) policy.Problem {
 	p := policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Verdict: string(patch.UnknownPolicy),
 		Reason: fmt.Sprintf("marker names policy %q, which does not exist", m.Policy),
 		Hint:   fmt.Sprintf("add an ImagePolicy named %s to policies/, or remove the marker", m.Policy)}
+	if !explain {
+		return p
+	}
 	if place := BrokenPolicy(cfg.Problems, m.Policy); place != "" {
 		p.Reason, p.Hint = fmt.Sprintf("nothing is written here: policy %q has an error (%s)", m.Policy, place), ""
 		return p
