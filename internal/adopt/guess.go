@@ -196,7 +196,7 @@ func holdsCommit(tail string) bool {
 // isCommitToken tells whether a part of a tag is a commit: hexadecimal, and no number.
 func isCommitToken(token string) bool {
 	m := commitToken.FindStringSubmatch(token)
-	return m != nil && strings.ContainsAny(m[1], "abcdef")
+	return len(m) > 1 && strings.ContainsAny(m[1], "abcdef")
 }
 
 // nextOf is the range of a major version with the candidates of its first release.

@@ -107,8 +107,7 @@ func (s *source) behindAnother(part Part, v string, p spot) fault {
 		return fault{}
 	}
 	beside := s.entry(p.in).beside(part)
-	switch {
-	case p.key == "name" && (holds(v) == part || beside == "" && part != PartRef):
+	if p.key == "name" && (holds(v) == part || beside == "" && part != PartRef) {
 		return fault{}
 	}
 	hint := hintOwnLine

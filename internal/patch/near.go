@@ -77,7 +77,7 @@ func nearMiss(comment string, named func(policy string) bool) (policy string, k 
 		return meant(policy), fault{Malformed, "the comment reads as a marker of Flux's form, whose key is written \"" + fluxToken + "\"", fluxHint}
 	}
 	m := almostOwn.FindStringSubmatch(text)
-	if m == nil || m[5] != "" && !strings.HasPrefix(m[5], "  ") && !strings.HasPrefix(m[5], "\t") {
+	if len(m) < 6 || m[5] != "" && !strings.HasPrefix(m[5], "  ") && !strings.HasPrefix(m[5], "\t") {
 		return "", fault{} // a sentence
 	}
 	name := strings.TrimRight(m[3], "-.")
