@@ -6,29 +6,53 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 )
 
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > MaxBody {
-		return nil, tooLarge()
+// readProved returns the body. One with a signature, which other senders have
+// none of, is returned only if it is the one that was signed.
+func readProved(w http.ResponseWriter, r *http.Request, most int64, signature, secret []byte) ([]byte, error) {
+	body, err := readBody(w, r, most)
+	if err != nil {
+		return nil, err
+	}
+	if signature != nil && !signed(body, signature, secret) {
+		return nil, fmt.Errorf("%w: the signature is not the body's", ErrUnauthorized)
+	}
+	return body, nil
+}
+
+// readBody reads the body, and not one that says it is larger than most bytes.
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	if r.ContentLength > most {
+		return nil, tooLarge(most)
 	}
 	if r.Body == nil {
 		return nil, nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):
-		return nil, tooLarge()
+		return nil, tooLarge(most)
 	case err != nil:
 		return nil, fmt.Errorf("%w: it did not arrive whole", ErrPayload)
 	}
 	return body, nil
 }
 
-func tooLarge() error {
-	return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxBody)
+func tooLarge(most int64) error {
+	return fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
+}
+
+// onlyJSON refuses forms and what does not say what it is.
+func onlyJSON(r *http.Request) error {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
+		return fmt.Errorf("%w: choose application/json as the content type in the webhook's settings", ErrContentType)
+	}
+	return nil
 }
 
 // parse reads one JSON value into v. Keys that v does not know are ignored, as is

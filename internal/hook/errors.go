@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// The errors of Read. What is wrapped around them is for a log: it says what was
+// The errors of this package's Reads. What is wrapped around them is for a log: it says what was
 // wrong without quoting the request, but a stranger should get no more than the
 // status and its standard text.
 var (
@@ -14,10 +14,12 @@ var (
 	ErrUnauthorized = errors.New("the sender did not prove that it knows the secret")
 	ErrTooLarge     = errors.New("the body is too large")
 	ErrPayload      = errors.New("the body cannot be read")
+	ErrContentType  = errors.New("the content type is not application/json")
 )
 
-// StatusCode is the HTTP status for what Read or ReadEvent returned: 200 without
-// an error, 404, 405, 401, 413 or 400 for those above, and 500 for any other.
+// StatusCode is the HTTP status for what Read, ReadEvent or Receiver.Read returned:
+// 200 without an error, 404, 405, 401, 413, 400 or 415 for those above, and 500
+// for any other.
 func StatusCode(err error) int {
 	switch {
 	case err == nil:
@@ -32,6 +34,8 @@ func StatusCode(err error) int {
 		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, ErrPayload):
 		return http.StatusBadRequest
+	case errors.Is(err, ErrContentType):
+		return http.StatusUnsupportedMediaType
 	}
 	return http.StatusInternalServerError
 }

@@ -1,16 +1,18 @@
-// Package hook reads what registries say when something was pushed: the
-// webhooks of Docker Hub, GitHub's package events, Quay, Harbor, Azure, Amazon,
-// JFrog and the notifications of distribution.
+// Package hook reads what registries say when something was pushed (Docker Hub,
+// GitHub's package events, Quay, Harbor, Azure, Amazon, JFrog and distribution),
+// and what Git forges say when a repository or a pull request changed (GitHub,
+// Gitea, Forgejo, and pushes that anything may send).
 //
 // Floor 1. It reads one HTTP request and nothing else: no network of its own,
-// no clock, no memory, no log. It proves that the sender knows the secret before
-// it parses a byte, and it bounds what it reads.
+// no clock, no log, and no memory but the Deliveries that a caller gives it. It
+// proves that the sender knows the secret before it parses a byte, and it bounds
+// what it reads.
 //
-// An event is only a hint that makes the scan of an image happen now. What the
-// image is then, the registry is asked as ever, so an event that is late, comes
-// twice, is replayed or lies costs at most one more look. Package hook must
-// therefore not decide anything, and nothing of an event but the image's name
-// may be believed.
+// An event is only a hint that makes a look happen now. What is there then, the
+// registry or the forge is asked as ever, so an event that is late, comes twice,
+// is replayed or lies costs at most one more look. Package hook must therefore
+// not decide anything, and nothing of an event but the name of what to look at
+// may be believed, nor may that be more than compared with names that are known.
 package hook
 
 import (
@@ -105,14 +107,7 @@ func open(w http.ResponseWriter, r *http.Request, p Provider, secret []byte) ([]
 	if err != nil {
 		return nil, err
 	}
-	body, err := readBody(w, r)
-	if err != nil {
-		return nil, err
-	}
-	if signature != nil && !signed(body, signature, secret) {
-		return nil, fmt.Errorf("%w: the signature is not the body's", ErrUnauthorized)
-	}
-	return body, nil
+	return readProved(w, r, MaxBody, signature, secret)
 }
 
 // decode finds what the body of a proved request tells.

@@ -26,12 +26,12 @@ const (
 // that signs returns the signature that the body must have, others nil. Nothing
 // in the time it takes depends on how much of a wrong secret is right.
 func prove(r *http.Request, p Provider, secret []byte) (signature []byte, err error) {
-	if len(secret) == 0 {
-		return nil, fmt.Errorf("%w: no secret is configured, so nobody can", ErrUnauthorized)
+	if err := configured(secret); err != nil {
+		return nil, err
 	}
 	switch p {
 	case GHCR:
-		return signatureOf(r)
+		return signatureOf(r, headerGitHub)
 	case JFrog:
 		return tokenOrSignature(r, secret)
 	case DockerHub, Quay:
@@ -46,6 +46,13 @@ func prove(r *http.Request, p Provider, secret []byte) (signature []byte, err er
 			"the header "+headerAuthorization+" or the query parameter "+queryToken)
 	}
 	return nil, ErrProvider
+}
+
+func configured(secret []byte) error {
+	if len(secret) == 0 {
+		return fmt.Errorf("%w: no secret is configured, so nobody can", ErrUnauthorized)
+	}
+	return nil
 }
 
 // accept compares every offer, so that the time says nothing of which was right.
@@ -120,16 +127,15 @@ func parameter(query, name string) (string, bool) {
 	return value, err == nil
 }
 
-// signatureOf is the signature that GitHub sent.
-func signatureOf(r *http.Request) ([]byte, error) {
-	for _, v := range headerOf(r, headerGitHub) {
-		if sum, ok := strings.CutPrefix(v, signaturePrefix); ok {
-			if signature, ok := sumOf(sum); ok {
-				return signature, nil
-			}
-		}
+// signatureOf is the signature in the first of these headers that is there; a bad
+// one is not made good by another. GitHub's header names the algorithm, too.
+func signatureOf(r *http.Request, headers ...string) ([]byte, error) {
+	name, v := firstHeader(r, headers)
+	sum, named := strings.CutPrefix(v, signaturePrefix)
+	if signature, ok := sumOf(sum); ok && named == (name == headerGitHub) {
+		return signature, nil
 	}
-	return nil, fmt.Errorf("%w: the header %s is missing or no SHA-256 signature", ErrUnauthorized, headerGitHub)
+	return nil, fmt.Errorf("%w: the header %s is missing or no SHA-256 signature", ErrUnauthorized, strings.Join(headers, " or "))
 }
 
 // tokenOrSignature tells JFrog's two ways apart: the secret itself in the header,
