@@ -30,18 +30,24 @@ func RepoName(address string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if host != "" {
-		file = strings.ToLower(file)
+	if !printable(host + file) {
+		return "", errors.New("name repository: its address has characters that cannot be shown")
+	}
+	local := host == ""
+	if !local {
+		host, file = cleanHost(host), strings.ToLower(file)
 	}
 	file = path.Clean("/" + file)
 	for strings.HasSuffix(file, ".git") {
 		file = path.Clean(strings.TrimSuffix(file, ".git"))
 	}
-	if !printable(host+file) || file == "/" {
-		return "", errors.New("name repository: its address has no usable path")
-	}
-	if host == "" {
+	switch {
+	case file == "/":
+		return "", errors.New("name repository: its address has no path")
+	case local:
 		return "file://" + file, nil
+	case host == "":
+		return "", errors.New("name repository: its address has no host")
 	}
 	return host + file, nil
 }
@@ -50,7 +56,7 @@ func RepoName(address string) (string, error) {
 func splitAddress(address string) (host, file string, err error) {
 	if !strings.Contains(address, "://") {
 		if host, file, ok := splitSCP(address); ok {
-			return cleanHost(host), file, nil
+			return host, file, nil
 		}
 		if path.IsAbs(address) {
 			return "", address, nil
@@ -61,10 +67,10 @@ func splitAddress(address string) (host, file string, err error) {
 	if err != nil {
 		return "", "", errors.New("name repository: its address does not parse")
 	}
-	host = cleanHost(u.Hostname())
+	host = u.Hostname()
 	switch u.Scheme {
 	case "file":
-		if host == "" || host == "localhost" {
+		if host == "" || strings.EqualFold(host, "localhost") {
 			return "", u.Path, nil
 		}
 	case "http", "https", "ssh", "git":
@@ -77,20 +83,20 @@ func splitAddress(address string) (host, file string, err error) {
 
 // splitSCP takes [user@]host:path, which has no slash before the colon, apart.
 func splitSCP(address string) (host, file string, ok bool) {
-	host, file, ok = strings.Cut(address, ":")
-	if before, after, literal := strings.Cut(address, "]:"); literal {
-		if _, inner, opened := strings.Cut(before, "["); opened && !strings.Contains(before, "/") {
-			return inner, after, inner != ""
-		}
+	user, _, _ := strings.Cut(address, ":")
+	address = address[strings.LastIndexByte(user, '@')+1:]
+	if literal, isLiteral := strings.CutPrefix(address, "["); isLiteral {
+		host, file, ok = strings.Cut(literal, "]:")
+	} else {
+		host, file, ok = strings.Cut(address, ":")
 	}
-	host = host[strings.LastIndexByte(host, '@')+1:]
 	return host, file, ok && host != "" && !strings.Contains(host, "/")
 }
 
 // cleanHost writes a host in one way. GitHub answers for ssh on port 443 under a
 // name of its own.
 func cleanHost(host string) string {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	host = strings.TrimRight(strings.ToLower(host), ".")
 	if host == "ssh.github.com" {
 		return "github.com"
 	}
