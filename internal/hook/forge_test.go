@@ -264,8 +264,6 @@ func TestAWebhookThatNamesNothingToLookAtIsRefused(t *testing.T) {
 	}
 }
 
-// TestThePushOfAnythingIsReadInTheCommonForm also holds the example of the
-// reference.
 func TestThePushOfAnythingIsReadInTheCommonForm(t *testing.T) {
 	const two = `"repository":{"clone_url":"https://user:hunter2@git.example/shop/config.git","ssh_url":"git@ssh.example:shop/config.git"}}`
 	names := []string{"git.example/shop/config", "ssh.example/shop/config"}
@@ -328,14 +326,20 @@ func TestAWebhookArrivesOverARealConnection(t *testing.T) {
 	}
 }
 
-func TestTheReferenceHasEveryForge(t *testing.T) {
-	page, err := os.ReadFile("../../docs/reference/events.md")
+func TestTheReferenceHasEveryForgeAndAPushThatIsOne(t *testing.T) {
+	text, err := os.ReadFile("../../docs/reference/events.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	page := string(text)
 	for _, f := range hook.Forges() {
-		if !strings.Contains(string(page), "\n## "+string(f)+": ") {
+		if !strings.Contains(page, "\n## "+string(f)+": ") {
 			t.Errorf("docs/reference/events.md has no section %q", f)
 		}
+	}
+	_, example, _ := strings.Cut(page, "\n```json\n")
+	example, _, _ = strings.Cut(example, "\n```\n")
+	if got, err := receiver(hook.Git).Read(nil, webhook(hook.Git, "", "1", []byte(example))); err != nil || !cmp.Equal(got, pushed) {
+		t.Errorf("%q: %+v, %v", example, got, err)
 	}
 }

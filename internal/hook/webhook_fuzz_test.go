@@ -6,8 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -31,17 +29,9 @@ func FuzzReceiver(f *testing.F) {
 			}
 		}
 	}
-	files, err := filepath.Glob("testdata/forges/gitea/*.json")
-	if err != nil || len(files) == 0 {
-		f.Fatal(files, err)
-	}
-	for _, file := range files {
-		body, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		event, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(file), ".json"), "-")
-		f.Add(byte(1), event, "1", "application/json; charset=utf-8", body, sign(secret, body))
+	for _, file := range recordings(f) {
+		r, body := recorded(f, file)
+		f.Add(byte(1), r.Header.Get("X-Gitea-Event"), r.Header.Get("X-Gitea-Delivery"), "application/json; charset=utf-8", body, sign(secret, body))
 	}
 	f.Add(byte(2), "", "", "application/json", []byte(pushBody), "correct horse battery stable")
 	f.Add(byte(2), "push", secret, "application/x-www-form-urlencoded", []byte("payload="+secret), secret)
