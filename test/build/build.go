@@ -38,7 +38,7 @@ const (
 	buildOutputLines = 20
 )
 
-// Servers says which binaries are built and from what. All fields are needed.
+// Servers says which binaries are built and from what. All fields but Files are needed.
 type Servers struct {
 	// Name is the folder in the cache.
 	Name string
@@ -49,6 +49,8 @@ type Servers struct {
 	// Intro are the lines said when a build begins; the last is followed by the folder.
 	Intro []string
 	Steps []Step
+	// Files are copied beside the binaries.
+	Files []Files
 }
 
 // Step is one binary.
@@ -167,17 +169,15 @@ func (s Servers) cacheDir(cfg Config) (string, error) {
 
 // hash covers everything that decides what the build yields.
 func (s Servers) hash(ctx context.Context, source string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "env", "GOVERSION")
-	cmd.Dir, cmd.Env = source, goEnv()
-	version, err := cmd.Output()
+	version, err := ask(ctx, source, "env", "GOVERSION")
 	if err != nil {
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-			err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
-		}
 		return "", fmt.Errorf("ask the go command, which builds %s, for its version: %w", s.Title, err)
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s %s/%s %q\n", bytes.TrimSpace(version), runtime.GOOS, runtime.GOARCH, args("", ""))
+	fmt.Fprintf(h, "%s %s/%s %q\n", version, runtime.GOOS, runtime.GOARCH, args("", ""))
+	for _, files := range s.Files {
+		fmt.Fprintf(h, "%q\n", files)
+	}
 	err = filepath.WalkDir(source, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err
@@ -202,6 +202,17 @@ func (s Servers) hash(ctx context.Context, source string) (string, error) {
 		return "", fmt.Errorf("read the sources of %s: %w", s.Title, err)
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// ask returns what the go command, run in dir, answers.
+func ask(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = dir, goEnv()
+	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+	}
+	return string(bytes.TrimSpace(out)), err
 }
 
 // goEnv is the environment for the go command: a static binary for this machine, untouched by what
@@ -274,6 +285,11 @@ func (b *builder) build(ctx context.Context) error {
 		label := fmt.Sprintf("[%d/%d] %s", i+1, len(b.Steps), step.What)
 		command := args(filepath.Join(tmp, step.Binary), step.Package)
 		if err := b.goCommand(ctx, filepath.Join(b.source, filepath.FromSlash(step.Folder)), label, command); err != nil {
+			return err
+		}
+	}
+	for _, files := range b.Files {
+		if err := b.copy(ctx, files, tmp); err != nil {
 			return err
 		}
 	}
