@@ -47,7 +47,7 @@ test: servers vet-nested ## every test, with the race detector, against real ser
 	@{ $(GO) test $(RACE) -json -p $(P) -timeout $(TIMEOUT) $(PKG); echo $$? >bin/test.code; } | bin/tally && \
 	exit $$(cat bin/test.code)
 
-# The real servers of the tests and the demo (Kubernetes, a registry) are built
+# The real servers of the tests and the demo (Kubernetes, a registry, a forge) are built
 # here, where the minutes are announced, and not inside a test, where they would
 # look like a hang.
 servers: build
@@ -56,7 +56,7 @@ servers: build
 # The servers' modules are vetted with the flags they are built with, so that the
 # compiler's work is not done twice; what is left is minutes on a cold cache, once.
 vet-nested: servers
-	@for dir in test/controlplane/servers test/controlplane/servers/kwok test/distribution/server; do \
+	@for dir in test/controlplane/servers test/controlplane/servers/kwok test/distribution/server test/gitea/server; do \
 		echo "go vet in $$dir"; \
 		CGO_ENABLED=0 GOFLAGS= GOWORK=off $(GO) -C $$dir vet -mod=readonly -trimpath ./... || exit 1; \
 	done

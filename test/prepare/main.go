@@ -17,6 +17,7 @@ import (
 	"towpath.dev/towpath/test/build"
 	"towpath.dev/towpath/test/controlplane"
 	"towpath.dev/towpath/test/distribution"
+	"towpath.dev/towpath/test/gitea"
 )
 
 func main() {
@@ -31,8 +32,11 @@ func main() {
 
 func prepare(ctx context.Context) error {
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	// The shorter one first: what is wrong with the compiler or the network is seen sooner.
+	// The shorter ones first: what is wrong with the compiler or the network is seen sooner.
 	if _, err := distribution.Build(ctx, build.Config{Say: say}); err != nil {
+		return err
+	}
+	if _, err := gitea.Build(ctx, build.Config{Say: say}); err != nil {
 		return err
 	}
 	_, err := controlplane.Build(ctx, controlplane.Config{Progress: os.Stderr})
