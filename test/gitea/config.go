@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// settings are Gitea's, in the order of the arguments that configure gives: folders, port, secrets.
+// settings are Gitea's, with what configure gives: folders, port, secrets, title.
 //
 // Nothing outside this machine is asked, no SSH is served, and what needs neither a bot nor its tests
 // (packages, actions, mail, an index of issues) is off. Passwords are hashed without effort, since they
 // are random and gone with the folder.
-const settings = `APP_NAME = Gitea
+const settings = `APP_NAME = %[7]s
 RUN_MODE = prod
 WORK_PATH = %[1]s
 I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
@@ -63,9 +63,6 @@ receive.autogc = false
 [webhook]
 ALLOWED_HOST_LIST = loopback
 
-[picture]
-DISABLE_GRAVATAR = true
-
 [log]
 MODE = console
 LEVEL = Warn
@@ -103,8 +100,8 @@ ENABLED = false
 `
 
 // configure writes the server's configuration.
-func (s *Server) configure(built string) error {
-	text := fmt.Sprintf(settings, s.dir, built, s.port, secret(), secret(), secret())
+func (s *Server) configure(built string, port int) error {
+	text := fmt.Sprintf(settings, s.dir, built, port, secret(), secret(), secret(), s.title())
 	return os.WriteFile(s.config(), []byte(text), 0o600)
 }
 
@@ -114,6 +111,9 @@ func secret() string {
 	_, _ = rand.Read(raw) // it never fails
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
+
+// title is what this server calls itself, and no other.
+func (s *Server) title() string { return "Gitea in " + s.dir }
 
 func (s *Server) config() string { return filepath.Join(s.dir, "app.ini") }
 

@@ -12,6 +12,7 @@ package gitea
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +37,8 @@ const (
 	startTimeout = 2 * time.Minute
 	// stopTimeout is how long the server may take to end what it does before it is killed.
 	stopTimeout = 10 * time.Second
+	// portTries is how often the server is started anew because another process took its port.
+	portTries = 5
 	// pollEvery is the pause between two looks at something that is not ready yet.
 	pollEvery = 20 * time.Millisecond
 	// logTail bounds how much of the server's log an error or a failed test shows, in bytes.
@@ -59,7 +63,6 @@ type Server struct {
 
 	bin    string
 	dir    string
-	port   int
 	client *http.Client
 	cmd    *exec.Cmd
 	stdin  io.Closer
@@ -124,35 +127,52 @@ func (s *Server) start(ctx context.Context, built, dir string) (err error) {
 	if s.dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	// The server is given the open socket, so that no other process can take the port in between.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	s.port = l.Addr().(*net.TCPAddr).Port
-	s.URL = "http://127.0.0.1:" + strconv.Itoa(s.port)
 	for _, folder := range []string{s.tmp(), filepath.Join(s.dir, "data")} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return err
 		}
 	}
-	if err := s.configure(built); err != nil {
+	for range portTries {
+		if err = s.startAt(ctx, built); !errors.Is(err, errPortTaken) {
+			break
+		}
+		if err := s.Close(); err != nil {
+			return err
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.makeAdmin(ctx); err != nil {
 		return fmt.Errorf("make its administrator: %w", err)
 	}
-	if err := s.launch(l.(*net.TCPListener)); err != nil {
+	return nil
+}
+
+var errPortTaken = errors.New("another process took the port")
+
+// startAt starts the server at a port that is free, which another process may take before the server does:
+// a socket passed by its parent makes a Gitea end that.
+func (s *Server) startAt(ctx context.Context, built string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		return err
 	}
-	_ = l.Close() // the server's copy is the only one: when it ends, nobody listens
+	port := l.Addr().(*net.TCPAddr).Port
+	_ = l.Close()
+	s.URL = "http://127.0.0.1:" + strconv.Itoa(port)
+	if err := s.configure(built, port); err != nil {
+		return err
+	}
+	if err := s.launch(); err != nil {
+		return err
+	}
 	return s.ready(ctx)
 }
 
 var madeAdmin = regexp.MustCompile(`(?s)random password is '([^']+)'.*Access token was successfully created\.\.\. (\S+)`)
 
-// makeAdmin makes the database, too.
+// makeAdmin needs the tables that the server makes when it starts.
 func (s *Server) makeAdmin(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.bin, "admin", "user", "create", "--config", s.config(), "--admin",
 		"--username", adminName, "--email", adminName+"@example.com", "--random-password", "--access-token")
@@ -170,13 +190,8 @@ func (s *Server) makeAdmin(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) launch(l *net.TCPListener) error {
-	socket, err := l.File()
-	if err != nil {
-		return err
-	}
-	defer socket.Close()
-	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+func (s *Server) launch() error {
+	log, err := os.Create(s.logFile())
 	if err != nil {
 		return err
 	}
@@ -185,7 +200,6 @@ func (s *Server) launch(l *net.TCPListener) error {
 	cmd := exec.Command(s.bin, "web", "--config", s.config())
 	cmd.Env = s.environment()
 	cmd.Dir = s.dir
-	cmd.ExtraFiles = []*os.File{socket}
 	cmd.Stdout, cmd.Stderr = log, log
 	if s.stdin, err = cmd.StdinPipe(); err != nil {
 		return err
@@ -208,6 +222,10 @@ func (s *Server) ready(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
+		// A Gitea that cannot listen says so, and does not end.
+		if strings.Contains(s.log(), "address already in use") {
+			return errPortTaken
+		}
 		select {
 		case <-s.done:
 			return fmt.Errorf("it ended (%w); the end of its log:\n%s", s.err, s.log())
@@ -218,6 +236,8 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
+// well returns nil when the server is well. Another process that has the port may be, too: what it says
+// names another folder.
 func (s *Server) well(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/healthz", http.NoBody)
 	if err != nil {
@@ -227,9 +247,13 @@ func (s *Server) well(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_ = resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return errors.New(resp.Status)
+	defer resp.Body.Close()
+	var health struct{ Status, Description string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&health); err != nil {
+		return err
+	}
+	if health.Status != "pass" || health.Description != s.title() {
+		return fmt.Errorf("%s: %+v", resp.Status, health)
 	}
 	return nil
 }

@@ -5,8 +5,7 @@
 // It is built and run by package gitea for tests and for the demo. It must never be part of the bot:
 // that is why it has a module of its own.
 //
-// Usage: gitea (web | admin | hook …) as Gitea's own; web expects its parent at standard input and a
-// listening socket as the file after standard error
+// Usage: gitea (web | admin | hook …), as Gitea's own; web ends with its standard input
 package main
 
 import (
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	"code.gitea.io/gitea/cmd"
-	"code.gitea.io/gitea/modules/graceful"
 	"code.gitea.io/gitea/modules/log"
 	_ "code.gitea.io/gitea/modules/markup/csv"
 	_ "code.gitea.io/gitea/modules/markup/markdown"
@@ -45,7 +43,6 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == "web" {
 		hold()
-		inherit()
 	}
 	app := cmd.NewMainApp(cmd.AppVersion{Version: version})
 	_ = cmd.RunMainApp(app, os.Args...) // it has printed its errors and exited
@@ -60,15 +57,6 @@ func hold() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-}
-
-// inherit lets the server use the open socket that the parent passes as the first file after standard
-// error, in the way of systemd.
-func inherit() {
-	// A Gitea that is given sockets takes itself for the successor of its parent, and ends that. It looks
-	// when its manager is made, which is why that comes first.
-	graceful.GetManager()
-	os.Setenv("LISTEN_FDS", "1")
 }
 
 // database is the driver, for data source names as Gitea makes them for another one.
