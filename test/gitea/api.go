@@ -124,7 +124,7 @@ func (s *Server) Protect(ctx context.Context, repo string, p Protection) error {
 }
 
 // AddWebhook has events of a repository, "owner/name", posted to a URL on this machine as JSON, signed
-// with the secret. Events are Gitea's: "push", "pull_request", "pull_request_review_approved", "status".
+// with the secret. What happened a moment before may be posted, too. Events are Gitea's: "push", "pull_request", "pull_request_review_approved", "status".
 func (s *Server) AddWebhook(ctx context.Context, repo, to, secret string, events ...string) error {
 	err := s.ask(ctx, s.Admin, http.MethodPost, "/repos/"+repo+"/hooks", object{
 		"type": "gitea", "active": true, "events": events,

@@ -197,7 +197,7 @@ func (s *Server) launch() error {
 	}
 	defer log.Close()
 	// Not CommandContext: the context ends with the start, the server goes on.
-	cmd := exec.Command(s.bin, "web", "--config", s.config())
+	cmd := exec.Command(s.bin, "web", "--quiet", "--config", s.config())
 	cmd.Env = s.environment()
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = log, log
