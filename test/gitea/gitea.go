@@ -114,26 +114,29 @@ func Start(t testing.TB) *Server {
 // Run runs the Gitea that Build returned until Close. dir, an empty folder or one to be made, gets its
 // data and its log and is the caller's to remove. ctx bounds the start only.
 func Run(ctx context.Context, built, dir string) (*Server, error) {
-	s := &Server{bin: filepath.Join(built, binary), client: &http.Client{Transport: &http.Transport{}}}
+	s := newServer(built)
 	if err := s.start(ctx, built, dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("start Gitea: %w", err), s.Close())
 	}
 	return s, nil
 }
 
+func newServer(built string) *Server {
+	return &Server{bin: filepath.Join(built, binary), client: &http.Client{Transport: &http.Transport{}}}
+}
+
 func (s *Server) start(ctx context.Context, built, dir string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if s.dir, err = filepath.Abs(dir); err != nil {
+	if err := s.prepare(dir); err != nil {
 		return err
 	}
-	for _, folder := range []string{s.tmp(), filepath.Join(s.dir, "data")} {
-		if err := os.MkdirAll(folder, 0o700); err != nil {
+	for range portTries {
+		var port int
+		if port, err = freePort(); err != nil {
 			return err
 		}
-	}
-	for range portTries {
-		if err = s.startAt(ctx, built); !errors.Is(err, errPortTaken) {
+		if err = s.startAt(ctx, built, port); !errors.Is(err, errPortTaken) {
 			break
 		}
 		if err := s.Close(); err != nil {
@@ -149,17 +152,32 @@ func (s *Server) start(ctx context.Context, built, dir string) (err error) {
 	return nil
 }
 
-var errPortTaken = errors.New("another process took the port")
-
-// startAt starts the server at a port that is free, which another process may take before the server does:
-// a socket passed by its parent makes a Gitea end that.
-func (s *Server) startAt(ctx context.Context, built string) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// prepare makes the folders that the server takes for granted.
+func (s *Server) prepare(dir string) (err error) {
+	if s.dir, err = filepath.Abs(dir); err != nil {
 		return err
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
+	for _, folder := range []string{s.tmp(), filepath.Join(s.dir, "data")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errPortTaken = errors.New("another process took the port")
+
+// freePort returns a port that another process may take before the server does. The server cannot be
+// given the open socket instead: a Gitea that is takes itself for its parent's successor and ends that.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+func (s *Server) startAt(ctx context.Context, built string, port int) error {
 	s.URL = "http://127.0.0.1:" + strconv.Itoa(port)
 	if err := s.configure(built, port); err != nil {
 		return err
@@ -258,22 +276,24 @@ func (s *Server) well(ctx context.Context) error {
 	return nil
 }
 
-// Close ends the server and its connections. It is asked first, because it has git processes to wait for
-// that would go on writing into its folder.
+// Close ends the server and its connections. The server is asked first, because it has git processes to
+// wait for that would go on writing into its folder; that it had to be killed is an error.
 func (s *Server) Close() error {
 	s.client.CloseIdleConnections()
 	if s.done == nil {
 		return nil
 	}
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	var err error
 	select {
 	case <-s.done:
 	case <-time.After(stopTimeout):
+		err = fmt.Errorf("end Gitea: killed after %s; the end of its log:\n%s", stopTimeout, s.log())
 		_ = s.cmd.Process.Kill()
 	}
 	_ = s.stdin.Close()
 	<-s.done
-	return nil
+	return err
 }
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "log") }

@@ -84,6 +84,19 @@ func (tm team) merge(t *testing.T, by gitea.User, index int64, o sdk.MergePullRe
 	must(t, err)
 	req.Header.Set("Authorization", "token "+by.Token)
 	req.Header.Set("Content-Type", "application/json")
+	return do(t, req)
+}
+
+// get asks for a page as a stranger.
+func get(t *testing.T, page string) (status int, said string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, page, http.NoBody)
+	must(t, err)
+	return do(t, req)
+}
+
+func do(t *testing.T, req *http.Request) (status int, said string) {
+	t.Helper()
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	must(t, err)
 	defer resp.Body.Close()
@@ -131,6 +144,9 @@ func TestAPullRequestIsMergedOnceItIsApprovedAndChecked(t *testing.T) {
 	must(t, err)
 	if !pull.HasMerged || pull.MergedBy == nil || pull.MergedBy.UserName != tm.author.Name || pull.MergedCommitID == nil {
 		t.Errorf("the merged pull request is %+v", pull)
+	}
+	if code, page := get(t, pull.HTMLURL); code != http.StatusOK || !strings.Contains(page, "promote/prod/web") {
+		t.Errorf("the pull request's page: %d: %s", code, page)
 	}
 	for file, want := range map[string]string{"web.yaml": "tag: 1.0.1\n", "db.yaml": "tag: 5\n"} {
 		if raw, _, err := author.GetFile(owner, name, "main", file); err != nil || string(raw) != want {
