@@ -136,7 +136,7 @@ func TestTwoServersSideBySideShareNothing(t *testing.T) {
 	if _, resp, err := stranger.GetMyUserInfo(); err == nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the other takes a token of the first: %v", err)
 	}
-	version, _, err := stranger.ServerVersion()
+	version, _, err := client(t, other, namesake).ServerVersion()
 	if err != nil || version != "1.26.0" {
 		t.Errorf("version %q, %v", version, err)
 	}
