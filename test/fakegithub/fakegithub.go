@@ -17,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // Options say how a Server is; the zero value of each is usable.
@@ -44,20 +46,20 @@ type Server struct {
 	// before the first request where the server runs by other means than Start.
 	URL, Web string
 
-	opts   Options
-	routes []*route
+	opts    Options
+	routes  []*route
+	graphql *ast.Schema
 
-	mu        sync.Mutex
-	lastID    int
-	users     map[string]*user // by login in lower case
-	teams     map[string]*Team // by org/slug
-	tokens    map[string]*token
-	apps      []*App
-	repos     map[string]*Repo // by owner/name in lower case
-	usage     map[string]*usage
-	faults    []*Fault
-	requests  []Request
-	sequences int
+	mu       sync.Mutex
+	lastID   int
+	users    map[string]*user // by login in lower case
+	teams    map[string]*Team // by org/slug
+	tokens   map[string]*token
+	apps     []*App
+	repos    map[string]*Repo // by owner/name in lower case
+	usage    map[string]*usage
+	faults   []*Fault
+	requests []Request
 }
 
 // New returns a server without users and repositories. It listens nowhere: it is an http.Handler.
@@ -82,6 +84,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		opts: o, users: map[string]*user{}, teams: map[string]*Team{}, tokens: map[string]*token{},
 		repos: map[string]*Repo{}, usage: map[string]*usage{},
+	}
+	if s.graphql, err = loadGraphQL(); err != nil {
+		return nil, err
 	}
 	for _, r := range table() {
 		if err := r.compile(); err != nil {

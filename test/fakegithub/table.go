@@ -13,7 +13,36 @@ func table() []*route {
 		return &route{method: method, template: path, role: needed, permission: permission, handle: h}
 	}
 	return []*route{
+		graphqlRoute(),
 		get("/rate_limit", "", getRateLimit),
+		get("/user", "", getUser),
+		get("/app", "", getApp),
+		get("/app/installations", "", listInstallations),
+		write(http.MethodPost, "/app/installations/{installation_id}/access_tokens", roleNone, "", createInstallationToken),
+		get("/installation/repositories", "", installationRepos),
+		get("/orgs/{org}/teams/{team_slug}/members", "", listMembers),
+		get("/orgs/{org}/teams/{team_slug}/memberships/{username}", "", getMembership),
+
+		get(repo, "metadata:read", getRepo),
+		get(repo+"/installation", "", repoInstallation),
+		get(repo+"/collaborators/{username}/permission", "metadata:read", getPermission),
+		get(repo+"/branches/{branch}", "contents:read", getBranch),
+		write(http.MethodGet, repo+"/branches/{branch}/protection", roleAdmin, "administration:read", getProtection),
+		get(repo+"/rules/branches/{branch}", "metadata:read", branchRules),
+		get(repo+"/rulesets", "metadata:read", listRulesets),
+		get(repo+"/rulesets/{ruleset_id}", "metadata:read", getRuleset),
+		get(repo+"/contents/{path}", "contents:read", getContents),
+		get(repo+"/commits/{ref}", "contents:read", getCommit),
+		get(repo+"/git/ref/{ref}", "contents:read", getRef),
+		get(repo+"/git/matching-refs/{ref}", "contents:read", matchingRefs),
+		write(http.MethodPost, repo+"/git/refs", roleWrite, "contents:write", createRef),
+		write(http.MethodPatch, repo+"/git/refs/{ref}", roleWrite, "contents:write", updateRef),
+		write(http.MethodDelete, repo+"/git/refs/{ref}", roleWrite, "contents:write", deleteRef),
+
+		get(repo+"/deployments", "deployments:read", listDeployments),
+		write(http.MethodPost, repo+"/deployments", roleWrite, "deployments:write", createDeployment),
+		get(repo+"/deployments/{deployment_id}/statuses", "deployments:read", listDeploymentStatuses),
+		write(http.MethodPost, repo+"/deployments/{deployment_id}/statuses", roleWrite, "deployments:write", createDeploymentStatus),
 
 		get(repo+"/pulls", "pull_requests:read", listPulls),
 		get(pulls, "pull_requests:read", getPull),
