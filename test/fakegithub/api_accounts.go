@@ -63,13 +63,6 @@ func getApp(c *call) (*answer, error) {
 	return ok(c.s.viewApp(c.who.app))
 }
 
-func listInstallations(c *call) (*answer, error) {
-	if err := c.onlyApp(); err != nil {
-		return nil, err
-	}
-	return c.list([]any{c.s.viewInstallation(c.who.app)})
-}
-
 func repoInstallation(c *call) (*answer, error) {
 	if err := c.onlyApp(); err != nil {
 		return nil, err

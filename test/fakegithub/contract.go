@@ -83,6 +83,12 @@ func loadGraphQL() (*ast.Schema, error) {
 	return schema, nil
 }
 
+// Reporting is the same contract with another report and nothing seen: reading the descriptions takes
+// some 50 ms.
+func (c *Contract) Reporting(report func(Breach)) *Contract {
+	return &Contract{report: report, operations: c.operations, graphql: c.graphql, seen: map[string]int{}}
+}
+
 // CheckContract is a contract whose breaches fail the test.
 func CheckContract(t testing.TB) *Contract {
 	t.Helper()

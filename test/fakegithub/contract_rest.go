@@ -24,6 +24,7 @@ type operation struct {
 	params   []string
 	route    *routers.Route
 	problem  *openapi3.SchemaRef // of answers that GitHub gives anywhere and describes nowhere
+	invalid  *openapi3.SchemaRef // of the same with status 422
 	declared openapi3.Parameters
 }
 
@@ -38,6 +39,7 @@ func listOperations(doc *openapi3.T) ([]*operation, error) {
 				method:   method,
 				route:    &routers.Route{Spec: doc, Path: template, PathItem: item, Method: method, Operation: o},
 				problem:  doc.Components.Schemas["basic-error"],
+				invalid:  doc.Components.Schemas["validation-error"],
 				declared: append(append(openapi3.Parameters{}, item.Parameters...), o.Parameters...),
 			}
 			if err := op.compile(template); err != nil {
@@ -150,8 +152,10 @@ func (o *operation) checkResponse(e *exchange) []Breach {
 func (o *operation) checkProblem(e *exchange) []Breach {
 	switch e.status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
-		http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusBadRequest:
+		http.StatusTooManyRequests, http.StatusBadRequest:
 		return o.checkBody("response", o.problem, e.got)
+	case http.StatusUnprocessableEntity:
+		return o.checkBody("response", o.invalid, e.got)
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return nil
 	}

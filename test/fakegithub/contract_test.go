@@ -35,14 +35,10 @@ func (b *breaches) text() string {
 	return strings.Join(lines, "\n")
 }
 
-func newBreaches(t *testing.T) (*breaches, *Contract) {
-	t.Helper()
+// keep is a contract that keeps its breaches.
+func (c *Contract) keep() (*breaches, *Contract) {
 	b := &breaches{}
-	c, err := NewContract(b.report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b, c
+	return b, c.Reporting(b.report)
 }
 
 // spoil changes the JSON of answers.
@@ -95,7 +91,7 @@ func TestContractFailsWhenAnAnswerIsNotGitHubs(t *testing.T) {
 	token := st.User("ann")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			found, c := newBreaches(t)
+			found, c := st.contract.keep()
 			server := httptest.NewServer(c.Handler(spoil(tt.change)(st.Server)))
 			defer server.Close()
 			get(t, http.DefaultClient, token, http.MethodGet, server.URL+"/repos/acme/config/pulls/1", "")
@@ -141,7 +137,7 @@ func TestContractFailsWhenARequestIsNotGitHubs(t *testing.T) {
 	token := st.User("ann")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			found, c := newBreaches(t)
+			found, c := st.contract.keep()
 			server := httptest.NewServer(c.Handler(st.Server))
 			defer server.Close()
 			get(t, http.DefaultClient, token, tt.method, server.URL+tt.path, tt.body)

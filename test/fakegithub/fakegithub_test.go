@@ -40,10 +40,10 @@ func newStage(t *testing.T, o Options) *stage {
 	return st
 }
 
-// client is somebody's, under a contract of its own.
+// client is somebody's, under the contract on the client's side.
 func (st *stage) client(t *testing.T, login string) *github.Client {
 	t.Helper()
-	c := github.NewClient(&http.Client{Transport: CheckContract(t).Transport(nil)}).WithAuthToken(st.User(login))
+	c := github.NewClient(&http.Client{Transport: st.contract.Transport(nil)}).WithAuthToken(st.User(login))
 	c, err := c.WithEnterpriseURLs(st.Web, st.Web)
 	if err != nil {
 		t.Fatal(err)

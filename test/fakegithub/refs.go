@@ -158,7 +158,7 @@ func (c *call) mayPush(ref, old, sha string, force bool) error {
 		return refuse("Cannot update this protected ref.")
 	case n.push != nil && !slices.Contains(n.push, c.who.user.login):
 		return refuse("You're not authorized to push to this branch.")
-	case n.review && old != "":
+	case n.review && old != "" && sha != "":
 		return refuse("Changes must be made through a pull request.")
 	case len(n.checks) > 0 && old != "" && sha != "" && c.repo.checkState(sha, n.checks[0]) != "success":
 		return refuse(fmt.Sprintf("Required status check %q is expected.", n.checks[0].Context))

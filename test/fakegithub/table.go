@@ -17,7 +17,6 @@ func table() []*route {
 		get("/rate_limit", "", getRateLimit),
 		get("/user", "", getUser),
 		get("/app", "", getApp),
-		get("/app/installations", "", listInstallations),
 		write(http.MethodPost, "/app/installations/{installation_id}/access_tokens", roleNone, "", createInstallationToken),
 		get("/installation/repositories", "", installationRepos),
 		get("/orgs/{org}/teams/{team_slug}/members", "", listMembers),

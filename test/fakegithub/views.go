@@ -216,7 +216,7 @@ func (s *Server) viewTeam(t *Team) obj {
 	return obj{
 		"id": t.id, "node_id": nodeID("T", t.id), "url": s.URL + fmt.Sprintf("organizations/0/team/%d", t.id), "html_url": s.Web + "/orgs/" + t.Org + "/teams/" + t.Slug,
 		"name": t.Slug, "slug": t.Slug, "description": nil, "privacy": "closed", "notification_setting": "notifications_enabled",
-		"permission": "pull", "members_url": s.URL + fmt.Sprintf("organizations/0/team/%d/members{/member}", t.id),
+		"permission": "pull", "type": "organization", "organization_id": s.account(t.Org, "Organization").id, "members_url": s.URL + fmt.Sprintf("organizations/0/team/%d/members{/member}", t.id),
 		"repositories_url": s.URL + fmt.Sprintf("organizations/0/team/%d/repos", t.id), "parent": nil,
 	}
 }
