@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -143,7 +142,7 @@ func (s *Server) authenticate(c *call) error {
 	if strings.Count(secret, ".") == 2 {
 		app, err := s.verify(secret)
 		if err != nil {
-			return fail(http.StatusUnauthorized, "%s", err.Error())
+			return err
 		}
 		c.who = &token{user: app.bot, app: app, jwt: true}
 		return nil
@@ -159,10 +158,9 @@ func (s *Server) authenticate(c *call) error {
 // maxJWT is how long GitHub lets an App's JWT be valid.
 const maxJWT = 10 * time.Minute
 
-var errJWT = errors.New("A JSON web token could not be decoded") //nolint:staticcheck,revive // GitHub's own words
-
 // verify checks the JWT of an App: signed with its key, for no longer than GitHub allows.
 func (s *Server) verify(jwt string) (*App, error) {
+	undecodable := fail(http.StatusUnauthorized, "A JSON web token could not be decoded")
 	parts := strings.Split(jwt, ".")
 	var header struct{ Alg string }
 	var claims struct {
@@ -171,24 +169,24 @@ func (s *Server) verify(jwt string) (*App, error) {
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
 	if err != nil || !part(parts[0], &header) || !part(parts[1], &claims) || header.Alg != "RS256" {
-		return nil, errJWT
+		return nil, undecodable
 	}
 	i := slices.IndexFunc(s.apps, func(a *App) bool { return fmt.Sprint(claims.Iss) == strconv.Itoa(a.ID) })
 	if i < 0 {
-		return nil, errors.New("Integration not found") //nolint:staticcheck,revive // GitHub's own words
+		return nil, fail(http.StatusUnauthorized, "Integration not found")
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	if err := rsa.VerifyPKCS1v15(s.apps[i].key, crypto.SHA256, sum[:], signature); err != nil {
-		return nil, errJWT
+		return nil, undecodable
 	}
 	now, iat, exp := s.now(), time.Unix(claims.Iat, 0), time.Unix(claims.Exp, 0)
 	switch {
 	case iat.After(now):
-		return nil, errors.New("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued") //nolint:staticcheck,revive // GitHub's own words
+		return nil, fail(http.StatusUnauthorized, "'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
 	case !exp.After(now):
-		return nil, errors.New("'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires") //nolint:staticcheck,revive // GitHub's own words
+		return nil, fail(http.StatusUnauthorized, "'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
 	case exp.Sub(now) > maxJWT:
-		return nil, errors.New("'Expiration time' claim ('exp') is too far in the future") //nolint:staticcheck,revive // GitHub's own words
+		return nil, fail(http.StatusUnauthorized, "'Expiration time' claim ('exp') is too far in the future")
 	}
 	return s.apps[i], nil
 }

@@ -9,7 +9,6 @@ package fakegithub
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -101,19 +100,11 @@ func New(o Options) (*Server, error) {
 // with GitHub's contract; a breach fails the test.
 func Start(t testing.TB, o Options) *Server {
 	t.Helper()
-	s, _ := StartWith(t, o, nil)
-	return s
+	return StartUnder(t, o, CheckContract(t), nil)
 }
 
-// StartWith is Start with something between the server and the contract that stands around it, for
-// tests that spoil answers; it also returns the contract. A nil between is nothing.
-func StartWith(t testing.TB, o Options, between func(http.Handler) http.Handler) (*Server, *Contract) {
-	t.Helper()
-	c := CheckContract(t)
-	return StartUnder(t, o, c, between), c
-}
-
-// StartUnder is StartWith under a contract of the caller's.
+// StartUnder is Start under a contract of the caller's, with something between the server and the contract
+// for tests that spoil answers; a nil between is nothing.
 func StartUnder(t testing.TB, o Options, c *Contract, between func(http.Handler) http.Handler) *Server {
 	t.Helper()
 	if o.Dir == "" {
@@ -192,7 +183,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.opts.Enterprise && path == r.URL.EscapedPath() {
-		http.NotFound(w, r)
+		notFound().answer().send(w)
 		return
 	}
 	var body bytes.Buffer
@@ -238,34 +229,4 @@ func (s *Server) note(c *call, a *answer) {
 	}
 	s.requests = append(s.requests, seen)
 	s.opts.Logf("%s %s: %d", seen.Method, c.r.URL.RequestURI(), seen.Status)
-}
-
-// serveGit lets those in whom git's own protocol is for: a token is the password of any user name.
-func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
-	if s.opts.Git == nil {
-		http.NotFound(w, r)
-		return
-	}
-	_, password, _ := r.BasicAuth()
-	s.mu.Lock()
-	repo := s.repos[strings.ToLower(repoOfGitPath(r.URL.Path))]
-	t := s.tokens[password]
-	ok := repo != nil && t != nil && t.valid(s.now()) && repo.allows(t, roleRead)
-	push := strings.HasSuffix(r.URL.Path, "git-receive-pack") || r.URL.Query().Get("service") == "git-receive-pack"
-	mayPush := ok && repo.allows(t, roleWrite) && t.permits("contents", "write")
-	s.mu.Unlock()
-	switch {
-	case !ok:
-		w.Header().Set("WWW-Authenticate", `Basic realm="GitHub"`)
-		http.Error(w, "Invalid username or token.", http.StatusUnauthorized)
-	case push && !mayPush:
-		http.Error(w, fmt.Sprintf("Permission to %s denied.", repo.fullName()), http.StatusForbidden)
-	default:
-		s.opts.Git.ServeHTTP(w, r)
-	}
-}
-
-func repoOfGitPath(path string) string {
-	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), ".git/")
-	return name
 }

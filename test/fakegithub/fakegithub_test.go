@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,13 +22,21 @@ type stage struct {
 	bot, ann *github.Client
 }
 
+// descriptionsRead is the contract that all tests share, which takes a while to read.
+var descriptionsRead = sync.OnceValues(func() (*Contract, error) { return NewContract(nil) })
+
 const owner, name = "acme", "config"
 
 func newStage(t *testing.T, o Options) *stage {
 	t.Helper()
 	st := &stage{now: time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC)}
 	o.Now = func() time.Time { return st.now }
-	st.Server, st.contract = StartWith(t, o, nil)
+	c, err := descriptionsRead()
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.contract = c.Checking(t)
+	st.Server = StartUnder(t, o, st.contract, nil)
 	repo, err := st.Server.Repo(owner, name)
 	if err != nil {
 		t.Fatal(err)

@@ -255,8 +255,8 @@ func (r *Repo) reopenOrClose(p *pull, state *string, by *user) error {
 
 // file is one of a pull request's changes.
 type file struct {
-	path, old, status, sha, patch string
-	additions, deletions          int
+	path, old, status, sha string
+	additions, deletions   int
 }
 
 type stat struct {

@@ -28,9 +28,9 @@ func (r *Repo) enqueue(p *pull, who *token, jump bool) (*queueEntry, error) {
 	n := r.needs(p.base, who)
 	switch {
 	case n.queue == nil:
-		return nil, errors.New("Merge queue is not enabled for this branch") //nolint:staticcheck,revive // GitHub's own words
+		return nil, fail(http.StatusUnprocessableEntity, "Merge queue is not enabled for this branch")
 	case r.entry(p) != nil:
-		return nil, errors.New("Pull request is already in the queue") //nolint:staticcheck,revive // GitHub's own words
+		return nil, fail(http.StatusUnprocessableEntity, "Pull request is already in the queue")
 	}
 	if err := r.mayMerge(p, n, strings.ToLower(n.queue.method()), who); err != nil {
 		return nil, err

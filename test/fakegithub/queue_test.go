@@ -28,7 +28,8 @@ func newQueueStage(t *testing.T) (*stage, *asker) {
 	st.repo.Change(func(r *Repo) {
 		r.Rulesets = []*Ruleset{{Name: "main", Branches: []string{"main"}, Checks: []Check{{Context: "towpath/gates"}}, Queue: &QueueRule{Method: "SQUASH"}}}
 	})
-	return st, st.as(t, "bot")
+	bot := st.as(t, "bot")
+	return st, bot
 }
 
 func TestTheMergeQueueWantsItsOwnChecks(t *testing.T) {

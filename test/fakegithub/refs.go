@@ -139,36 +139,49 @@ func deleteRef(c *call) (*answer, error) {
 	return respond(http.StatusNoContent, nil), c.repo.sync()
 }
 
-// mayPush says why a branch must not be moved past its rules, and who moved it.
+// mayPush says why a branch must not be moved past its rules, and notes who moved it.
 func (c *call) mayPush(ref, old, sha string, force bool) error {
-	branch, ok := strings.CutPrefix(ref, "refs/heads/")
-	if !ok {
-		return nil
-	}
-	n := c.repo.needs(branch, c.who)
-	refuse := func(why string) error {
+	if why := c.repo.refuses(c.who, ref, old, sha, force); why != "" {
 		return &problem{status: http.StatusUnprocessableEntity, message: "Repository rule violations found\n\n" + why}
 	}
+	c.repo.pushed(c.who, ref)
+	return nil
+}
+
+// refuses says why somebody must not move a ref; "" for what is allowed.
+func (r *Repo) refuses(who *token, ref, old, sha string, force bool) string {
+	branch, ok := strings.CutPrefix(ref, "refs/heads/")
+	if !ok {
+		return ""
+	}
+	n := r.needs(branch, who)
 	switch {
 	case sha == "" && n.noDelete:
-		return refuse("Cannot delete this branch")
+		return "Cannot delete this branch"
 	case force && n.noForce:
-		return refuse("Cannot force-push to this branch")
+		return "Cannot force-push to this branch"
 	case n.noUpdate:
-		return refuse("Cannot update this protected ref.")
-	case n.push != nil && !slices.Contains(n.push, c.who.user.login):
-		return refuse("You're not authorized to push to this branch.")
+		return "Cannot update this protected ref."
+	case n.push != nil && !slices.Contains(n.push, who.user.login):
+		return "You're not authorized to push to this branch."
 	case n.review && old != "" && sha != "":
-		return refuse("Changes must be made through a pull request.")
-	case len(n.checks) > 0 && old != "" && sha != "" && c.repo.checkState(sha, n.checks[0]) != "success":
-		return refuse(fmt.Sprintf("Required status check %q is expected.", n.checks[0].Context))
+		return "Changes must be made through a pull request."
 	}
-	for _, p := range c.repo.pulls {
-		if p.open() && p.head == branch {
-			p.pusher = c.who.user
+	for _, check := range n.checks {
+		if old != "" && sha != "" && r.checkState(sha, check) != "success" {
+			return fmt.Sprintf("Required status check %q is expected.", check.Context)
 		}
 	}
-	return nil
+	return ""
+}
+
+// pushed notes who moved the head of pull requests.
+func (r *Repo) pushed(who *token, ref string) {
+	for _, p := range r.pulls {
+		if p.open() && "refs/heads/"+p.head == ref {
+			p.pusher = who.user
+		}
+	}
 }
 
 // gitCommit reads a commit.

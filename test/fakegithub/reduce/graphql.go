@@ -83,8 +83,7 @@ func (r *graphqlReducer) keep(name string) {
 			r.keep(a.Type.Name())
 		}
 		cut.Fields = append(cut.Fields, &field)
-		switch t := r.types[f.Type.Name()]; {
-		case t != nil && (t.Kind == ast.Scalar || t.Kind == ast.Enum || t.Kind == ast.InputObject):
+		if t := r.types[f.Type.Name()]; t != nil && (t.Kind == ast.Scalar || t.Kind == ast.Enum || t.Kind == ast.InputObject) {
 			r.keep(t.Name)
 		}
 	}
