@@ -168,3 +168,27 @@ func get(t *testing.T, client *http.Client, token, method, url, body string) (in
 	}
 	return resp.StatusCode, resp.Header, string(data)
 }
+
+// judged is a test that is only told of its failures.
+type judged struct {
+	testing.TB
+	failures breaches
+}
+
+func (j *judged) Errorf(format string, args ...any) {
+	j.failures.report(Breach{Reason: fmt.Sprintf(format, args...)})
+}
+
+func TestATestFailsWhenTheContractIsBroken(t *testing.T) {
+	st := newStage(t, Options{Unknown: -1})
+	st.propose(t, "bump", "image: web:1.1.0\n")
+	j := &judged{TB: t}
+	server := httptest.NewServer(st.contract.Checking(j).Handler(spoil(func(v any) {
+		if m, ok := v.(obj); ok {
+			delete(m, "merge_commit_sha")
+		}
+	})(st.Server)))
+	defer server.Close()
+	get(t, http.DefaultClient, st.User("ann"), http.MethodGet, server.URL+"/repos/acme/config/pulls/1", "")
+	checkBreach(t, j.failures.text(), `GitHub's contract is broken: response of GET /repos/{owner}/{repo}/pulls/{pull_number}: body /merge_commit_sha: property "merge_commit_sha" is missing`)
+}
