@@ -91,7 +91,10 @@ func adoptDir(ctx context.Context, s std, p proposal, dir string, in adopt.Input
 		return err
 	}
 	sayAdopted(s.err, out)
-	sayOthers(s.err, out, in, dir)
+	if migrate := sayOthers(s.err, out, in, dir); migrate != "" && !p.write {
+		fmt.Fprintf(s.err, "\nnext: %s\n", migrate)
+		return nil
+	}
 	sayNext(s.err, p.write, out, dir, again, branchOf(in))
 	return nil
 }
@@ -105,24 +108,26 @@ func branchOf(in adopt.Input) string {
 }
 
 // sayOthers points to migrate where another updater's objects are there and what they
-// want is in no policy.
-func sayOthers(w io.Writer, p adopt.Proposal, in adopt.Input, dir string) {
+// want is in no policy. It returns the first command of that kind, "" when there is
+// none.
+func sayOthers(w io.Writer, p adopt.Proposal, in adopt.Input, dir string) (migrate string) {
 	names := ""
 	if len(p.Unknown) > 0 {
 		names = "markers name policies that are not there: " + strings.Join(p.Unknown, ", ")
 	}
-	said := false
 	for _, word := range sortedNames(migrations()) {
 		if len(in.Config.Policies) > 0 && names == "" || migrations()[word].run(in.Files, "").Objects == 0 {
 			continue
 		}
-		said = true
+		command := fmt.Sprintf("towpath migrate %s %s", word, shellWord(dir))
+		migrate = cmp.Or(migrate, command)
 		fmt.Fprintf(w, "\n%s\n", strings.TrimPrefix(names+"; ", "; ")+
-			fmt.Sprintf("%s says which tags are wanted: towpath migrate %s %s makes policies and a pipeline of it, so migrate first, then adopt", migrations()[word].whose, word, shellWord(dir)))
+			fmt.Sprintf("%s says which tags are wanted: %s makes policies and a pipeline of it, so migrate first, then adopt", migrations()[word].whose, command))
 	}
-	if names != "" && !said {
+	if names != "" && migrate == "" {
 		fmt.Fprintf(w, "\n%s; write them into %s/, or correct the markers\n", names, promote.PolicyDir)
 	}
+	return migrate
 }
 
 // adoptAgain is the command that writes what this one shows.

@@ -185,7 +185,7 @@ func room(data []byte, hash int, marker string) (int, string, fault) {
 	if strings.Contains(comment, ownToken) || strings.Contains(comment, fluxToken) {
 		return 0, "", fault{TwoOnOneLine, "a marker is there already", "a value has one policy"}
 	}
-	if _, k := nearMiss(comment, func(string) bool { return false }); k.is() {
+	if _, k := nearMiss(comment, anyName); k.is() {
 		return 0, "", k
 	}
 	lower := strings.ToLower(comment)

@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -101,12 +102,13 @@ var neverImages = []string{"apiVersion", "kind", "namespace", "imagePullPolicy",
 // behindAnother is the verdict on a marker behind a key that holds something other
 // than images, as the name of a container whose image is the line below. Under
 // name, a reference may stand, or the name or tag of one, unless a key beside it
-// is made for that.
+// is made for that, or for a whole reference.
 func (s *source) behindAnother(part Part, v string, p spot) fault {
 	if p.key != "name" && !slices.Contains(neverImages, p.key) {
 		return fault{}
 	}
-	beside := s.entry(p.in).beside(part)
+	e := s.entry(p.in)
+	beside := cmp.Or(e.beside(part), e.beside(PartRef))
 	if p.key == "name" && (holds(v) == part || beside == "" && part != PartRef) {
 		return fault{}
 	}

@@ -21,8 +21,8 @@ var (
 // NearMarkers returns the comments of f beside a value that are no markers, and
 // read as one with a slip: `# Towpath: web`, `# towpath web`,
 // `# {"$imagePolicy": "ns:web"}`. They have no effect, and nothing but a look at
-// them tells. Because prose begins in such ways, too, where there is no colon the
-// name must be one that named knows. A file that cannot be read has none.
+// them tells. Because prose and headings begin in such ways, too, the name in our
+// form must be one that named knows. A file that cannot be read has none.
 func NearMarkers(f File, named func(policy string) bool) []Skipped {
 	if !almostToken.Match(f.Data) {
 		return nil
@@ -47,6 +47,18 @@ func NearMarkers(f File, named func(policy string) bool) []Skipped {
 	}
 	return out
 }
+
+// ReadsAsMarker reports whether a comment beside a value is a marker, or reads as
+// one with a slip, whatever name it gives. Prose does not.
+func ReadsAsMarker(comment string) bool {
+	if _, is := readComment(comment, true); is {
+		return true
+	}
+	_, k := nearMiss(comment, anyName)
+	return k.is()
+}
+
+func anyName(string) bool { return true }
 
 // besideValue returns the comment of a line that holds more than it, and where it
 // begins; -1: there is none.
@@ -81,7 +93,7 @@ func nearMiss(comment string, named func(policy string) bool) (policy string, k 
 		return "", fault{} // a sentence
 	}
 	name := strings.TrimRight(m[3], "-.")
-	if strings.TrimSpace(m[2]) == "" && !named(name) {
+	if !named(name) {
 		return "", fault{}
 	}
 	return name, fault{Malformed, fmt.Sprintf("the comment reads as a marker, but begins with %q instead of %q", strings.TrimSpace(m[1]+m[2]), ownToken), "write # " + ownToken + " " + name + m[4]}

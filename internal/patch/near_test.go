@@ -16,7 +16,7 @@ func TestNearMissesAreSaidAndProseIsNot(t *testing.T) {
 		"# towpath=web":                            "1 web write # towpath: web",
 		"# towpath web":                            "1 web write # towpath: web",
 		"# towpath web:tag":                        "1 web write # towpath: web:tag",
-		"# Towpath: api":                           "1 api write # towpath: api",
+		"# Towpath: api":                           "", // no policy: a heading, or another tool's word
 		`# {"$imagePolicy": "flux-system:web"}`:    "1 web " + fluxHint,
 		`# {"imagepolicy": "flux-system:web:tag"}`: "1 web " + fluxHint,
 		`# {'$imagePolicy': 'flux-system:web'}`:    "1 web " + fluxHint,

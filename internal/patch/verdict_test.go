@@ -183,6 +183,8 @@ func valueCases() []verdictCase {
 		{"a host with a path behind :registry", "registry: ghcr.io/x # towpath: web:registry\n", []string{"wrong part 1 web"}},
 		{"a whole reference behind :digest", "digest: x:1 # towpath: web:digest\n", []string{"wrong part 1 web"}},
 		{"at a container's name, above its image", "- name: a # towpath: web\n  image: x:1\n", []string{"not beside 1 web"}},
+		{"for the tag, at a container's name above its image", "- name: a # towpath: web:tag\n  image: x:1\n", []string{"not beside 1 web"}},
+		{"for the name, at a variable's name above its value", "- name: A # towpath: web:name\n  value: x:1\n", []string{"not beside 1 web"}},
 		{"at a container's empty name", "- image: x:1\n  name: '' # towpath: web\n", []string{"not beside 2 web"}},
 		{"at a parameter's name, above its value", "- name: image.tag # towpath: web:tag\n  value: 1.0.0\n", []string{"not beside 1 web"}},
 		{"at the name of a kustomize image with newName", "images:\n- name: web # towpath: web:name\n  newName: r/x\n", []string{"not beside 2 web"}},

@@ -63,8 +63,12 @@ func lint(fsys fs.FS, more ...string) ([]policy.Problem, error) {
 // nearMisses reports the comments in an environment that are no markers because of
 // a slip. The bot, which looks for the bytes of markers only, does not see them.
 func (l *linter) nearMisses(cfg policy.Config, v envView) []policy.Problem {
+	names := make([]string, 0, len(cfg.Policies))
+	for _, p := range cfg.Policies {
+		names = append(names, p.Name)
+	}
 	named := func(name string) bool {
-		_, ok := cfg.Policy(name)
+		_, ok := policy.Nearest(name, names)
 		return ok
 	}
 	var out []policy.Problem
