@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
@@ -205,22 +204,7 @@ func create(root *os.Root, f patch.File) error {
 	if err := root.MkdirAll(path.Dir(f.Path), 0o777); err != nil {
 		return err
 	}
-	tmp := fmt.Sprintf("%s.%08x.towpath", f.Path, rand.Uint32())
-	out, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = out.Write(f.Data)
-	if cerr := out.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = root.Rename(tmp, f.Path)
-	}
-	if err != nil {
-		_ = root.Remove(tmp) // best effort: the error above is the one to report
-	}
-	return err
+	return place(root, f, 0o666, func(string) error { return nil }) // less the umask, as for any new file
 }
 
 // unifiedDiff prints the difference of two texts as git does; nothing when they are

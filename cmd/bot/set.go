@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -212,8 +213,15 @@ func rewrite(root *os.Root, f patch.File) error {
 	if err != nil {
 		return err
 	}
+	perm := info.Mode().Perm()
+	return place(root, f, perm, func(tmp string) error { return root.Chmod(tmp, perm) })
+}
+
+// place writes a file whole or not at all: beside its place first, where finish
+// sees it, then into it.
+func place(root *os.Root, f patch.File, perm fs.FileMode, finish func(tmp string) error) error {
 	tmp := fmt.Sprintf("%s.%08x.towpath", f.Path, rand.Uint32()) // one that a crash left is in nobody's way
-	out, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	out, err := root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return err
 	}
@@ -222,7 +230,7 @@ func rewrite(root *os.Root, f patch.File) error {
 		err = cerr
 	}
 	if err == nil {
-		err = root.Chmod(tmp, info.Mode().Perm())
+		err = finish(tmp)
 	}
 	if err == nil {
 		err = root.Rename(tmp, f.Path)

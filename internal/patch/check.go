@@ -19,6 +19,14 @@ func MayHold(data []byte) bool {
 	return bytes.Contains(data, []byte(ownToken)) || bytes.Contains(data, []byte(fluxToken))
 }
 
+// TooLargeFile is the verdict on a file of more than MaxFileSize, which need not
+// be read to have it.
+func TooLargeFile(path string) Skipped { return tooLarge().at(Marker{Path: path}) }
+
+func tooLarge() fault {
+	return fault{TooLarge, fmt.Sprintf("the file is larger than %d MiB", MaxFileSize>>20), "split it, or move the marked values into a file of their own"}
+}
+
 // CheckFile says why nothing in a file can be read, whatever is in it: its size
 // or its bytes. It is nil for a file that may be YAML; it does not parse.
 func CheckFile(f File) *Skipped {
@@ -32,7 +40,7 @@ func CheckFile(f File) *Skipped {
 func checkBytes(data []byte) fault {
 	switch {
 	case len(data) > MaxFileSize:
-		return fault{TooLarge, fmt.Sprintf("the file is larger than %d MiB", MaxFileSize>>20), "split it, or move the marked values into a file of their own"}
+		return tooLarge()
 	case bytes.HasPrefix(data, []byte(lfsHeader)):
 		return fault{LFSPointer, "the file is kept in Git LFS, and Git holds only a pointer to it", "take it out of LFS: git lfs untrack, then git add --renormalize"}
 	}

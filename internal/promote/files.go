@@ -117,7 +117,8 @@ func readFile(fsys fs.FS, p string) (patch.File, *patch.Skipped) {
 		nothing := func(string) bool { return false }
 		return f, odd(fsys, p, true, nothing)
 	case info.Size() > patch.MaxFileSize:
-		return f, patch.CheckFile(patch.File{Path: p, Data: make([]byte, patch.MaxFileSize+1)})
+		k := patch.TooLargeFile(p)
+		return f, &k
 	}
 	file, err := fsys.Open(p)
 	if err != nil {
