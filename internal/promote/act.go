@@ -147,10 +147,7 @@ func (b *Bot) push(ctx context.Context, s Situation, moves []Move, out *Outcome)
 	if len(moves) == 0 {
 		return nil
 	}
-	c, err := b.commit(ctx, s, moves)
-	if err == nil {
-		err = b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + s.Branch, Old: s.Commit, New: c.Hash})
-	}
+	c, err := b.cfg.Git.Publish(ctx, b.change(s, moves), "refs/heads/"+s.Branch, s.Commit)
 	if isRace(err) {
 		return fmt.Errorf("push to %s: %w", s.Branch, err)
 	}
@@ -183,13 +180,18 @@ func (b *Bot) committable(ctx context.Context, s Situation, moves []Move, out *O
 }
 
 func (b *Bot) commit(ctx context.Context, s Situation, moves []Move) (gitrepo.Commit, error) {
+	return b.cfg.Git.Commit(ctx, b.change(s, moves))
+}
+
+// change is the one commit of moves.
+func (b *Bot) change(s Situation, moves []Move) gitrepo.Change {
 	files := map[string][]byte{}
 	for _, m := range moves {
 		for _, f := range m.Files {
 			files[f.Path] = f.Data
 		}
 	}
-	return b.cfg.Git.Commit(ctx, gitrepo.Change{Parent: s.Commit, Files: files, Message: Message(moves), Author: b.cfg.Author, Time: s.Now})
+	return gitrepo.Change{Parent: s.Commit, Files: files, Message: Message(moves), Author: b.cfg.Author, Time: s.Now}
 }
 
 // propose puts one commit of ours on the branch and one pull request over it.
@@ -197,11 +199,7 @@ func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (int, error)
 	branch := BranchOf(p.Env.Name, p.App)
 	head := p.Reuse
 	if head == "" {
-		c, err := b.commit(ctx, s, []Move{p.Move})
-		if err != nil {
-			return 0, fmt.Errorf("commit: %w", err)
-		}
-		err = b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + branch, Old: s.Branches[branch].Commit, New: c.Hash})
+		c, err := b.cfg.Git.Publish(ctx, b.change(s, []Move{p.Move}), "refs/heads/"+branch, s.Branches[branch].Commit)
 		if err != nil {
 			return 0, fmt.Errorf("push %s: %w", branch, err)
 		}
@@ -269,7 +267,7 @@ func (b *Bot) show(ctx context.Context, j Judged) error {
 		return nil // the branch is gone: there is no commit to speak of
 	}
 	want := Status(j.Verdict, j.Pull.Head)
-	if !slices.Contains(j.Pull.Checks, want) {
+	if !slices.ContainsFunc(j.Pull.Checks, want.Says) {
 		if err := b.cfg.Forge.SetStatus(ctx, j.Pull.Number, want); err != nil {
 			return err
 		}

@@ -52,6 +52,11 @@ func (g mortalGit) Push(ctx context.Context, updates ...gitrepo.Update) error {
 	return g.call(func() error { return g.Repo.Push(ctx, updates...) })
 }
 
+func (g mortalGit) Publish(ctx context.Context, c gitrepo.Change, ref, old string) (made gitrepo.Commit, err error) {
+	err = g.call(func() (e error) { made, e = g.Repo.Publish(ctx, c, ref, old); return })
+	return made, err
+}
+
 type mortalForge struct {
 	*local.Forge
 	*fate

@@ -31,6 +31,10 @@ type Git interface {
 	Log(commit string, limit int) ([]gitrepo.Commit, error)
 	Commit(ctx context.Context, c gitrepo.Change) (gitrepo.Commit, error)
 	Push(ctx context.Context, updates ...gitrepo.Update) error
+	// Publish commits a change and puts it at a ref that is still at old.
+	Publish(ctx context.Context, c gitrepo.Change, ref, old string) (gitrepo.Commit, error)
+	// Bring makes the commits readable that these refs of the server lead to.
+	Bring(ctx context.Context, refs ...string) error
 }
 
 // Forge keeps pull requests. List is the only call of a tick without change.
@@ -44,6 +48,13 @@ type Forge interface {
 	SetStatus(ctx context.Context, number int, c pr.Check) error
 	// Authenticated reports whether the forge proves who wrote a review.
 	Authenticated() bool
+	// MayWrite reports whether a person may write to the repository.
+	MayWrite(ctx context.Context, user string) (bool, error)
+	// Members lists the people of a team.
+	Members(ctx context.Context, team string) ([]string, error)
+	// Report shows on the forge's own pages what an environment runs;
+	// pr.ErrUnsupported where there are none.
+	Report(ctx context.Context, r pr.Report) error
 }
 
 // Config wires a Bot. Git and Forge are required.

@@ -89,6 +89,20 @@ func New(c Config) *Forge {
 // Authenticated reports whether the forge proves who reviewed; this one cannot.
 func (f *Forge) Authenticated() bool { return false }
 
+// MayWrite reports true: whoever reaches the repository may write here, and who
+// somebody is nobody proves.
+func (f *Forge) MayWrite(context.Context, string) (bool, error) { return true, nil }
+
+// Members is pr.ErrUnsupported: there are no teams.
+func (f *Forge) Members(_ context.Context, team string) ([]string, error) {
+	return nil, fmt.Errorf("list team %s: %w", team, pr.ErrUnsupported)
+}
+
+// Report is pr.ErrUnsupported: the reports themselves are in the repository.
+func (f *Forge) Report(context.Context, pr.Report) error {
+	return fmt.Errorf("report: %w", pr.ErrUnsupported)
+}
+
 // List returns the pull requests onto base ("" means any), newest first: every
 // open one and the newest MaxClosed closed ones, as of the last Fetch. It
 // neither fetches nor writes. A record that cannot be read is left out and
