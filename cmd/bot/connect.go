@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"towpath.dev/towpath/internal/gitrepo"
-	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
 	"towpath.dev/towpath/internal/registry"
 	"towpath.dev/towpath/internal/state"
@@ -23,9 +22,10 @@ import (
 // connection holds the flags that say where the config repository is and how to
 // reach it.
 type connection struct {
-	repo, branch, cache, forge string
-	auth                       gitrepo.Auth
-	log                        string
+	repo, branch, cache string
+	forge               forgeFlags
+	auth                gitrepo.Auth
+	log                 string
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
@@ -38,10 +38,6 @@ func (c *connection) flags(cmd *cobra.Command) {
 	f.StringVar(&c.auth.SSHKeyFile, "ssh-key-file", "", "private key for ssh")
 	f.StringVar(&c.auth.KnownHostsFile, "known-hosts-file", "", "known_hosts for ssh; unknown hosts are refused")
 	f.StringVar(&c.log, "log-format", "text", "text or json")
-}
-
-func (c *connection) forgeFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.forge, "forge", "local", "where pull requests live: local (in the config repository itself)")
 }
 
 func (c *connection) logger(w io.Writer) (*slog.Logger, error) {
@@ -71,9 +67,6 @@ func cacheDir(flag string) (string, error) {
 
 // check finds the config repository's URL and refuses what no waiting mends.
 func (c *connection) check() error {
-	if c.forge != "" && c.forge != "local" {
-		return usagef("--forge %s: this version knows local", c.forge)
-	}
 	if c.repo == "" {
 		c.repo = os.Getenv("TOWPATH_REPO") // not the flag's default: help prints those, and a URL may hold a password
 	}
@@ -84,7 +77,7 @@ func (c *connection) check() error {
 		}
 		c.repo = origin
 	}
-	return nil
+	return c.forge.check(c.repo)
 }
 
 // openRepo opens the cached clone of the config repository.
@@ -108,11 +101,6 @@ func (c *connection) cacheFor(kind string) (string, error) {
 	}
 	sum := sha256.Sum256([]byte(c.repo))
 	return filepath.Join(dir, kind, hex.EncodeToString(sum[:8])), nil
-}
-
-// forgeFor returns the forge as seen by user.
-func forgeFor(repo *gitrepo.Repo, user string, logger *slog.Logger) *local.Forge {
-	return local.New(local.Config{Git: repo, User: user, Logger: logger})
 }
 
 // botUser is the bot's name at the local forge.
@@ -161,13 +149,12 @@ func (r *registryFlags) client() (*registry.Client, func()) {
 }
 
 // newBot wires a bot. scanner may be nil: then no registry is asked.
-func (c *connection) newBot(repo *gitrepo.Repo, scanner promote.Scanner, logger *slog.Logger, unauthenticated bool) *promote.Bot {
-	forge := forgeFor(repo, botUser, logger)
+func (c *connection) newBot(at *site, scanner promote.Scanner, logger *slog.Logger, unauthenticated bool) *promote.Bot {
 	return promote.New(promote.Config{
-		Git: repo, Scanner: scanner, Forge: forge, Branch: c.branch, User: botUser, Logger: logger, Now: now,
-		Author:               repo.Author(),
-		States:               state.NewLoader(repo).Load,
-		AllowUnauthenticated: unauthenticated, Howto: localHowto(),
+		Git: at.git, Scanner: scanner, Forge: at.forge, Branch: c.branch, User: at.user, Logger: logger, Now: now,
+		Author:               at.repo.Author(),
+		States:               state.NewLoader(at.repo).Load,
+		AllowUnauthenticated: unauthenticated, Howto: at.howto(),
 	})
 }
 
@@ -178,11 +165,11 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg *regist
 	if err != nil {
 		return promote.Situation{}, err
 	}
-	repo, err := c.openRepo(ctx, logger)
+	at, err := c.openSite(ctx, botUser, logger)
 	if err != nil {
 		return promote.Situation{}, err
 	}
-	defer repo.Close()
+	defer at.close()
 	var scanner promote.Scanner
 	if reg != nil {
 		a := reg.freshly()
@@ -190,7 +177,7 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg *regist
 		scanner = a
 	}
 	// What the bot would log is in what the command prints.
-	sit, err := c.newBot(repo, scanner, slog.New(slog.DiscardHandler), unauthenticated).Look(ctx)
+	sit, err := c.newBot(at, scanner, slog.New(slog.DiscardHandler), unauthenticated).Look(ctx)
 	return sit, flagged(err)
 }
 

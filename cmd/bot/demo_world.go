@@ -75,7 +75,7 @@ func (w *world) start(ctx context.Context, d demoFlags, s std, tell *teller) err
 		}
 	}
 	tell.say("a registry at %s holds shop/web:1.0.0 and shop/api:1.0.0", w.registry.Host())
-	w.conn = connection{repo: w.repo, branch: "main", cache: filepath.Join(w.dir, "cache"), forge: "local", log: "text"}
+	w.conn = connection{repo: w.repo, branch: "main", cache: filepath.Join(w.dir, "cache"), forge: forgeFlags{kind: forgeLocal}, log: "text"}
 	w.reg = registryFlags{insecure: []string{w.registry.Host()}}
 	if err := w.seed(ctx); err != nil {
 		return err
@@ -150,7 +150,11 @@ func (w *world) startTowpath(ctx context.Context) error {
 	}
 	a := w.reg.asker(scan.Config{Due: due, Logger: slog.New(slog.DiscardHandler)})
 	w.closers = append(w.closers, a.close)
-	w.viewer = w.conn.newBot(w.git, a, slog.New(slog.DiscardHandler), true)
+	at, err := w.conn.siteOf(ctx, w.git, botUser, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	w.viewer = w.conn.newBot(at, a, slog.New(slog.DiscardHandler), true)
 	return nil
 }
 

@@ -131,8 +131,8 @@ func (k *killStory) seed() {
 	if err := k.git.Push(t.Context(), gitrepo.Update{Ref: "refs/heads/main", New: c.Hash}); err != nil {
 		t.Fatal(err)
 	}
-	conn := connection{repo: k.repo, branch: "main", forge: "local"}
-	k.viewer = conn.newBot(k.git, nil, slog.New(slog.DiscardHandler), true)
+	conn := connection{repo: k.repo, branch: "main", forge: forgeFlags{kind: forgeLocal}}
+	k.viewer = conn.newBot(localSite(k.git, botUser, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler), true)
 }
 
 // keepRunning keeps one `towpath run` alive. With rnd it kills it five times, at
@@ -182,7 +182,8 @@ func (k *killStory) keepRunning(ctx context.Context, stop <-chan struct{}, rnd *
 
 // report plays the agents: what Git holds is healthy since it was first seen.
 func (k *killStory) report(ctx context.Context, git *gitrepo.Repo) {
-	bot := (&connection{repo: k.repo, branch: "main", forge: "local"}).newBot(git, nil, slog.New(slog.DiscardHandler), true)
+	conn := connection{repo: k.repo, branch: "main", forge: forgeFlags{kind: forgeLocal}}
+	bot := conn.newBot(localSite(git, botUser, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler), true)
 	since := map[string]time.Time{}
 	for sleep(ctx, 100*time.Millisecond) {
 		sit, err := bot.Look(ctx)

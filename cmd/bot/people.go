@@ -13,11 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"towpath.dev/towpath/internal/pr"
-	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
 )
 
-// person is somebody who acts on a pull request of the local forge.
+// person is somebody who acts on a pull request: at the local forge whoever they
+// say they are, elsewhere whoever the token belongs to.
 type person struct {
 	conn      connection
 	name      string
@@ -26,12 +26,46 @@ type person struct {
 
 func (p *person) flags(cmd *cobra.Command) {
 	p.conn.flags(cmd)
-	p.conn.forgeFlag(cmd)
-	cmd.Flags().StringVar(&p.name, "as", "", "who says so (default: your login); the local forge takes your word for it")
+	p.conn.forge.flags(cmd)
+	cmd.Flags().StringVar(&p.name, "as", "", "who says so, at the local forge, which takes your word for it (default: your login)")
 }
 
 // act opens the forge as the person, finds the pull request and calls do.
-func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forge, pr.Pull) error) error {
+func (p *person) act(ctx context.Context, s std, arg string, do func(forge, pr.Pull) error) error {
+	if err := p.conn.check(); err != nil {
+		return err
+	}
+	if err := p.who(); err != nil {
+		return err
+	}
+	logger, err := p.conn.logger(s.err)
+	if err != nil {
+		return err
+	}
+	at, err := p.conn.openSite(ctx, p.name, logger)
+	if err != nil {
+		return err
+	}
+	defer at.close()
+	p.name = at.user
+	if err := at.repo.Fetch(ctx); err != nil {
+		return err
+	}
+	pull, err := findPull(ctx, at.forge, p.conn.branch, arg, p.closedToo)
+	if err != nil {
+		return err
+	}
+	return do(at.forge, pull)
+}
+
+// who settles the name of the person where nobody else knows it.
+func (p *person) who() error {
+	if p.conn.forge.kind != forgeLocal {
+		if p.name != "" {
+			return usagef("--as %s: at %s you are whom the token belongs to (--forge-token-file)", p.name, p.conn.forge.kind)
+		}
+		return nil
+	}
 	if p.name == "" {
 		p.name = login()
 	}
@@ -39,28 +73,11 @@ func (p *person) act(ctx context.Context, s std, arg string, do func(*local.Forg
 	if !personName.MatchString(p.name) || strings.EqualFold(p.name, botUser) {
 		return usagef("who are you? give --as NAME (not %s, the bot's)", botUser)
 	}
-	logger, err := p.conn.logger(s.err)
-	if err != nil {
-		return err
-	}
-	repo, err := p.conn.openRepo(ctx, logger)
-	if err != nil {
-		return err
-	}
-	defer repo.Close()
-	if err := repo.Fetch(ctx); err != nil {
-		return err
-	}
-	forge := forgeFor(repo, p.name, logger)
-	pull, err := findPull(ctx, forge, p.conn.branch, arg, p.closedToo)
-	if err != nil {
-		return err
-	}
-	return do(forge, pull)
+	return nil
 }
 
 // findPull finds a pull request by its number or by ENV/APP.
-func findPull(ctx context.Context, forge *local.Forge, base, arg string, closedToo bool) (pr.Pull, error) {
+func findPull(ctx context.Context, forge forge, base, arg string, closedToo bool) (pr.Pull, error) {
 	pulls, err := forge.List(ctx, base)
 	if err != nil {
 		return pr.Pull{}, err
@@ -116,11 +133,11 @@ func say(w io.Writer, format string, args ...any) error {
 
 func approveCommand(s std) *cobra.Command {
 	var p person
-	cmd := command("approve NUMBER|ENV/APP", "approve a pull request of the local forge",
-		"Records your approval of the pull request's present commit; a rebuilt one needs a new approval.\nThe local forge cannot prove who you are: the bot counts this only with\n--allow-unauthenticated-approvals.",
+	cmd := command("approve NUMBER|ENV/APP", "approve a pull request",
+		"Records your approval of the pull request's present commit; a rebuilt one needs a new approval.\nAt GitHub and Gitea you are whom the token belongs to, and a review there does the same. The local\nforge cannot prove who you are: the bot counts this only with --allow-unauthenticated-approvals.",
 		"  towpath approve prod/web\n  towpath approve 2 --as alice", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+			return p.act(cmd.Context(), s, args[0], func(f forge, pull pr.Pull) error {
 				if pull.Head == "" {
 					return fmt.Errorf("the branch of pull request #%d is gone, so there is nothing to approve", pull.Number)
 				}
@@ -128,8 +145,10 @@ func approveCommand(s std) *cobra.Command {
 				if err := f.Review(cmd.Context(), pull.Number, r); err != nil {
 					return err
 				}
-				if err := say(s.err, "nobody proves who you are: the bot counts this only with --allow-unauthenticated-approvals"); err != nil {
-					return err
+				if !f.Authenticated() {
+					if err := say(s.err, "nobody proves who you are: the bot counts this only with --allow-unauthenticated-approvals"); err != nil {
+						return err
+					}
 				}
 				return say(s.out, "approved #%d as %s: %s", pull.Number, p.name, pull.Title)
 			})
@@ -145,7 +164,7 @@ func holdCommand(s std) *cobra.Command {
 		"Puts the label "+pr.LabelHold+" on a pull request: it is not merged until released.",
 		"  towpath hold 2 --reason 'wait for the audit'", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+			return p.act(cmd.Context(), s, args[0], func(f forge, pull pr.Pull) error {
 				if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelHold, true); err != nil {
 					return err
 				}
@@ -171,7 +190,7 @@ func releaseCommand(s std) *cobra.Command {
 		"  towpath release prod/web\n  towpath release 2", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
 			p.closedToo = true
-			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+			return p.act(cmd.Context(), s, args[0], func(f forge, pull pr.Pull) error {
 				if pull.Merged {
 					return fmt.Errorf("pull request #%d is merged; there is nothing to release", pull.Number)
 				}
@@ -200,7 +219,7 @@ func rejectCommand(s std) *cobra.Command {
 		"Closes a pull request. Exactly this content is not proposed again; something newer is.",
 		"  towpath reject 2 --reason 'breaks checkout'", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
-			return p.act(cmd.Context(), s, args[0], func(f *local.Forge, pull pr.Pull) error {
+			return p.act(cmd.Context(), s, args[0], func(f forge, pull pr.Pull) error {
 				text := "Rejected by " + p.name + "."
 				if reason != "" {
 					text = "Rejected by " + p.name + ": " + reason

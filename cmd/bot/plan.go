@@ -108,7 +108,7 @@ func planCommand(s std) *cobra.Command {
 			return nil
 		})
 	c.flags(cmd)
-	c.forgeFlag(cmd)
+	c.forge.flags(cmd)
 	r.flags(cmd)
 	o.flag(cmd)
 	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit 1 also when there is something to do")

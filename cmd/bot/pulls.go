@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,7 @@ func pullsCommand(s std) *cobra.Command {
 	var c connection
 	var o output
 	var all bool
-	cmd := command("pulls [NUMBER|ENV/APP]", "pull requests of the local forge: list them, or read one",
+	cmd := command("pulls [NUMBER|ENV/APP]", "pull requests: list them, or read one",
 		"Lists the open pull requests, or shows one: its text, gates, reviews and comments. Its change\nis the branch towpath/ENV/APP, for git diff.",
 		"  towpath pulls\n  towpath pulls prod/web\n  towpath pulls --all -o json", cobra.MaximumNArgs(1),
 		func(cmd *cobra.Command, args []string) error {
@@ -43,7 +42,7 @@ func pullsCommand(s std) *cobra.Command {
 			return o.print(s.out, shown, func(w io.Writer) { printPulls(w, shown) })
 		})
 	c.flags(cmd)
-	c.forgeFlag(cmd)
+	c.forge.flags(cmd)
 	o.flag(cmd)
 	cmd.Flags().BoolVar(&all, "all", false, "closed ones, too")
 	return cmd
@@ -54,15 +53,15 @@ func (c *connection) listPulls(ctx context.Context, w io.Writer) ([]pr.Pull, err
 	if err != nil {
 		return nil, err
 	}
-	repo, err := c.openRepo(ctx, logger)
+	at, err := c.openSite(ctx, botUser, logger)
 	if err != nil {
 		return nil, err
 	}
-	defer repo.Close()
-	if err := repo.Fetch(ctx); err != nil {
+	defer at.close()
+	if err := at.repo.Fetch(ctx); err != nil {
 		return nil, err
 	}
-	return forgeFor(repo, botUser, slog.New(slog.DiscardHandler)).List(ctx, c.branch)
+	return at.forge.List(ctx, c.branch)
 }
 
 func printPulls(w io.Writer, list []pr.Pull) {

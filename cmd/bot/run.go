@@ -27,16 +27,18 @@ func runCommand(s std) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if unauthenticated {
+			if err := c.check(); err != nil {
+				return err
+			}
+			switch {
+			case c.forge.kind != forgeLocal:
+			case unauthenticated:
 				logger.Warn("approvals of the local forge are counted although nobody proves who gave them (--allow-unauthenticated-approvals)")
-			} else {
+			default:
 				logger.Warn("the local forge cannot prove who approves: environments that require approvals stay closed unless --allow-unauthenticated-approvals is given")
 			}
 			b := &botLoop{conn: c, reg: r, unauthenticated: unauthenticated, once: once, logger: logger}
 			defer b.close()
-			if err := c.check(); err != nil {
-				return err
-			}
 			if once {
 				out, err := b.tick(cmd.Context())
 				if err == nil && len(out.Failures) > 0 {
@@ -53,7 +55,7 @@ func runCommand(s std) *cobra.Command {
 			return b.run(cmd.Context(), poll)
 		})
 	c.flags(cmd)
-	c.forgeFlag(cmd)
+	c.forge.flags(cmd)
 	r.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&once, "once", false, "do one tick, in which every registry is asked, and exit")
@@ -102,11 +104,11 @@ func (b *botLoop) open(ctx context.Context) error {
 	if b.bot != nil {
 		return nil
 	}
-	repo, err := b.conn.openRepo(ctx, b.logger)
+	at, err := b.conn.openSite(ctx, botUser, b.logger)
 	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, func() { _ = repo.Close() }) // a cache: nothing is lost
+	b.closers = append(b.closers, at.close)
 	dir, err := b.conn.cacheFor("registries")
 	if err != nil {
 		return err
@@ -117,7 +119,7 @@ func (b *botLoop) open(ctx context.Context) error {
 	}
 	a := b.reg.asker(c)
 	b.closers = append(b.closers, a.close)
-	b.bot = b.conn.newBot(repo, a, b.logger, b.unauthenticated)
+	b.bot = b.conn.newBot(at, a, b.logger, b.unauthenticated)
 	return nil
 }
 

@@ -57,8 +57,8 @@ func scriptGreen(ts *testscript.TestScript, _ bool, args []string) {
 	repo, err := gitrepo.Open(ctx, gitrepo.Config{URL: ts.MkAbs(args[0]), Dir: ts.MkAbs(".green")})
 	ts.Check(err)
 	defer repo.Close()
-	conn := connection{repo: args[0], branch: "main", forge: "local"}
-	sit, err := conn.newBot(repo, nil, slog.New(slog.DiscardHandler), true).Look(ctx)
+	conn := connection{repo: args[0], branch: "main", forge: forgeFlags{kind: forgeLocal}}
+	sit, err := conn.newBot(localSite(repo, botUser, slog.New(slog.DiscardHandler)), nil, slog.New(slog.DiscardHandler), true).Look(ctx)
 	ts.Check(err)
 	r := state.Report{Env: args[1], Cluster: args[1], Commit: sit.Commit, At: now()}
 	for _, a := range sit.Envs[args[1]].Apps {

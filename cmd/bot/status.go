@@ -95,7 +95,7 @@ func statusCommand(s std) *cobra.Command {
 			}
 		})
 	c.flags(cmd)
-	c.forgeFlag(cmd)
+	c.forge.flags(cmd)
 	o.flag(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print again every two seconds")
 	cmd.Flags().BoolVar(&unauthenticated, "allow-unauthenticated-approvals", false, "judge as a bot with this flag would")

@@ -77,7 +77,7 @@ func whyCommand(s std) *cobra.Command {
 			return unseen(v.failed, v.images)
 		})
 	c.flags(cmd)
-	c.forgeFlag(cmd)
+	c.forge.flags(cmd)
 	r.flags(cmd)
 	o.flag(cmd)
 	cmd.Flags().BoolVar(&unauthenticated, "allow-unauthenticated-approvals", false, "judge as a bot with this flag would")

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"towpath.dev/towpath/internal/gitrepo"
+	"towpath.dev/towpath/internal/hook"
+	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/pr/local"
+	"towpath.dev/towpath/internal/promote"
+)
+
+// The forges.
+const (
+	forgeLocal  = "local"
+	forgeGitHub = "github"
+	forgeGitea  = "gitea"
+)
+
+const githubHost = "github.com"
+
+// forge is where pull requests live, as far as the commands need it.
+type forge interface {
+	promote.Forge
+	Get(ctx context.Context, number int) (pr.Pull, error)
+	Review(ctx context.Context, number int, r pr.Review) error
+}
+
+// forgeFlags say where pull requests live and as whom to speak there.
+type forgeFlags struct {
+	kind      string // "" = by the repository's host
+	url       string
+	repo      string // owner/name
+	tokenFile string
+	method    string
+}
+
+func (f *forgeFlags) flags(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.kind, "forge", "", "where pull requests live: local (in the config repository itself), github, gitea (default github for a repository at github.com, else local)")
+	fs.StringVar(&f.url, "forge-url", "", "root of the forge, for GitHub Enterprise Server and Gitea (default https:// and the repository's host)")
+	fs.StringVar(&f.repo, "forge-repo", "", "OWNER/NAME at the forge (default the path of the repository's URL)")
+	fs.StringVar(&f.tokenFile, "forge-token-file", "", "file with the token for the forge; used for Git over https, too, where no other credentials are given")
+	fs.StringVar(&f.method, "merge-method", "", "squash, merge or rebase (default squash, or what the repository allows)")
+}
+
+// check refuses what no waiting mends. repo is the config repository's URL.
+func (f *forgeFlags) check(repo string) error {
+	if f.kind == "" {
+		f.kind = forgeLocal
+		if name, err := hook.RepoName(repo); err == nil && strings.HasPrefix(name, githubHost+"/") {
+			f.kind = forgeGitHub
+		}
+	}
+	switch f.kind {
+	case forgeLocal:
+		if f.url != "" || f.tokenFile != "" || f.repo != "" || f.method != "" {
+			return usagef("--forge-url, --forge-repo, --forge-token-file and --merge-method are for github and gitea, not for the local forge")
+		}
+		return nil
+	case forgeGitHub, forgeGitea:
+	default:
+		return usagef("--forge %s: this version knows local, github and gitea", f.kind)
+	}
+	switch pr.Method(f.method) {
+	case "", pr.Squash, pr.Merge, pr.Rebase:
+	default:
+		return usagef("--merge-method %s: want squash, merge or rebase", f.method)
+	}
+	if f.url == "" {
+		host := hostOf(repo)
+		if host == "" {
+			return usagef("--forge %s: %s names no server; give --forge-url and --forge-repo", f.kind, shownURL(repo))
+		}
+		f.url = "https://" + host
+	}
+	if f.repo == "" {
+		f.repo = pathOf(repo)
+	}
+	if owner, name, ok := strings.Cut(f.repo, "/"); !ok || owner == "" || name == "" || strings.Contains(name, "/") {
+		return usagef("--forge-repo %s: want OWNER/NAME", f.repo)
+	}
+	return nil
+}
+
+// token reads the token anew, so that a rotated one is used at once.
+func (f *forgeFlags) token(context.Context) (string, error) {
+	const maxToken = 64 << 10
+	info, err := os.Stat(f.tokenFile)
+	if err == nil && info.Size() > maxToken {
+		err = errors.New("it is too large to be a token")
+	}
+	if err != nil {
+		return "", fmt.Errorf("read --forge-token-file: %w", err)
+	}
+	data, err := os.ReadFile(f.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("read --forge-token-file: %w", err)
+	}
+	t := strings.TrimSpace(string(data))
+	if t == "" || strings.ContainsAny(t, "\r\n") {
+		return "", fmt.Errorf("read --forge-token-file %s: it holds no token, or more than one line", f.tokenFile)
+	}
+	return t, nil
+}
+
+// splitURL takes a repository's address apart: host (with a port only where it is
+// http's) and path. Addresses without a host give none.
+func splitURL(repo string) (host, path string) {
+	if !strings.Contains(repo, "://") {
+		at := strings.LastIndex(strings.SplitN(repo, ":", 2)[0], "@")
+		host, path, ok := strings.Cut(repo[at+1:], ":")
+		if !ok || strings.Contains(host, "/") {
+			return "", ""
+		}
+		return host, path
+	}
+	u, err := url.Parse(repo)
+	if err != nil || u.Scheme == "file" {
+		return "", ""
+	}
+	if u.Scheme == "http" || u.Scheme == "https" {
+		return u.Host, u.Path
+	}
+	return u.Hostname(), u.Path
+}
+
+func hostOf(repo string) string {
+	host, _ := splitURL(repo)
+	return host
+}
+
+// pathOf is OWNER/NAME of an address; a root in front of it, as servers below a
+// path have, does not belong to it.
+func pathOf(repo string) string {
+	_, path := splitURL(repo)
+	parts := strings.Split(strings.Trim(strings.TrimSuffix(strings.Trim(path, "/"), ".git"), "/"), "/")
+	return strings.Join(parts[max(0, len(parts)-2):], "/")
+}
+
+// shownURL is an address without what may be a password.
+func shownURL(repo string) string {
+	if name, err := hook.RepoName(repo); err == nil {
+		return name
+	}
+	return "the repository's URL"
+}
+
+// site is the config repository and its forge, opened.
+type site struct {
+	repo  *gitrepo.Repo
+	git   promote.Git // repo, or what commits in its stead
+	forge forge
+	user  string                    // our name at the forge
+	ours  func(gitrepo.Commit) bool // nil: by the author
+	close func()
+}
+
+// openSite opens both. user is who acts at a forge that takes our word for it.
+func (c *connection) openSite(ctx context.Context, user string, logger *slog.Logger) (*site, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	repo, err := c.openRepo(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.siteOf(ctx, repo, user, logger)
+	if err != nil {
+		return nil, errors.Join(err, repo.Close())
+	}
+	return s, nil
+}
+
+// siteOf is the site of a repository that is open already; closing it closes the
+// repository.
+func (c *connection) siteOf(ctx context.Context, repo *gitrepo.Repo, user string, logger *slog.Logger) (*site, error) {
+	switch c.forge.kind {
+	case forgeLocal:
+		return localSite(repo, user, logger), nil
+	}
+	return nil, usagef("--forge %s: not in this version", c.forge.kind)
+}
+
+// localSite keeps pull requests in the repository itself.
+func localSite(repo *gitrepo.Repo, user string, logger *slog.Logger) *site {
+	return &site{repo: repo, git: repo, user: user,
+		forge: local.New(local.Config{Git: repo, User: user, Logger: logger}),
+		close: func() { _ = repo.Close() }} // a cache: nothing is lost
+}
+
+// howto tells readers of pull requests what to type where the forge has no buttons.
+func (s *site) howto() promote.Howto {
+	if s.forge.Authenticated() {
+		return promote.Howto{}
+	}
+	return localHowto()
+}
