@@ -180,6 +180,22 @@ func (e *examination) approved(env policy.Environment) {
 		e.add(Finding{Check: "approvals", Object: env.Name, Level: Warning, Message: fmt.Sprintf("%s asks for %s, the pipeline for %d", e.Branch, approvals(r.Approvals), a.Required),
 			Why: "the larger number holds", Remedy: "make them the same, so that the gate says what is missing"})
 	}
+	e.reviewers(env, owners)
+	asked := a.Required
+	if len(a.From) > 0 && !slices.ContainsFunc(a.From, func(s string) bool { return strings.HasPrefix(s, "team:") }) && len(a.From) < asked {
+		e.add(Finding{Check: "approvals", Object: env.Name, Level: Error, Message: fmt.Sprintf("it needs %s, but names only %d people", approvals(asked), len(a.From)),
+			Why: "it could never be approved", Remedy: "name more people or a team, or lower required"})
+		return
+	}
+	e.ok("approvals", env.Name, "%s, by %s", approvals(asked), who(a.From))
+}
+
+// reviewers looks at who is asked to review, where CODEOWNERS has GitHub's rules.
+func (e *examination) reviewers(env policy.Environment, owners []string) {
+	r, a := e.Rules, env.Gates.Approvals
+	if e.Forge != githubForge {
+		return
+	}
 	switch {
 	case e.Owners == nil || len(owners) > 0:
 	case r.CodeOwners:
@@ -196,14 +212,10 @@ func (e *examination) approved(env policy.Environment) {
 		e.add(Finding{Check: "approvals", Object: env.Name, Level: Warning, Message: fmt.Sprintf("the owners (%s) are others than the approvers of the pipeline (%s)", list(owners), list(a.From)),
 			Why: "both must approve", Remedy: "keep it if that is meant; else make them the same"})
 	}
-	asked := a.Required
-	if len(a.From) > 0 && !slices.ContainsFunc(a.From, func(s string) bool { return strings.HasPrefix(s, "team:") }) && len(a.From) < asked {
-		e.add(Finding{Check: "approvals", Object: env.Name, Level: Error, Message: fmt.Sprintf("it needs %s, but names only %d people", approvals(asked), len(a.From)),
-			Why: "it could never be approved", Remedy: "name more people or a team, or lower required"})
-		return
-	}
-	e.ok("approvals", env.Name, "%s, by %s", approvals(asked), who(a.From))
 }
+
+// githubForge has CODEOWNERS of one form; Gitea's has regular expressions.
+const githubForge = "github"
 
 func who(from []string) string {
 	if len(from) == 0 {
