@@ -1,0 +1,273 @@
+package forges
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"towpath.dev/towpath/internal/pr"
+)
+
+const (
+	base   = "main"
+	branch = "towpath/prod/web"
+	file   = "prod/web.yaml"
+
+	maxLooks = 20                     // how often a case looks for what should be so
+	pause    = 100 * time.Millisecond // between two looks
+)
+
+// stage is a World with a clone of its repository and the words of cases.
+type stage struct {
+	T
+	*World
+	dir string // of the clone
+}
+
+func newStage(t T, w *World) *stage {
+	t.Helper()
+	s := &stage{T: t, World: w, dir: filepath.Join(t.TempDir(), "clone")}
+	s.gitIn(filepath.Dir(s.dir), "clone", "-q", w.Remote, s.dir)
+	s.git("config", "user.name", "Alice")
+	s.git("config", "user.email", "alice@example.com")
+	s.push(base, map[string]string{file: "image: web:1\n", "dev/web.yaml": "image: web:1\n"}, "first")
+	return s
+}
+
+func (s *stage) git(args ...string) string {
+	s.Helper()
+	return s.gitIn(s.dir, args...)
+}
+
+func (s *stage) gitIn(dir string, args ...string) string {
+	s.Helper()
+	cmd := exec.CommandContext(s.Context(), "git", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+os.DevNull)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		s.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimRight(string(out), "\n")
+}
+
+// head is where a branch of the server is; "" when it is not there.
+func (s *stage) head(name string) string {
+	s.Helper()
+	hash, _, _ := strings.Cut(s.git("ls-remote", "origin", "refs/heads/"+name), "\t")
+	return hash
+}
+
+// push puts a commit with files on a branch, which starts at main's head when it
+// is new. An empty text removes the file.
+func (s *stage) push(to string, files map[string]string, message string) string {
+	s.Helper()
+	from := s.head(to)
+	if from == "" {
+		from = s.head(base)
+	}
+	return s.put(from, to, files, message)
+}
+
+// rebuild replaces what a branch held by one commit on main's head, as the bot does.
+func (s *stage) rebuild(to string, files map[string]string, message string) string {
+	s.Helper()
+	return s.put(s.head(base), to, files, message)
+}
+
+func (s *stage) put(from, to string, files map[string]string, message string) string {
+	s.Helper()
+	s.git("fetch", "-q", "--prune", "origin")
+	s.git("checkout", "-q", "--detach", from)
+	for name, text := range files {
+		path := filepath.Join(s.dir, filepath.FromSlash(name))
+		if text == "" {
+			s.git("rm", "-q", "--", name)
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			s.Fatalf("%v", err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			s.Fatalf("%v", err)
+		}
+		s.git("add", "--", name)
+	}
+	s.git("commit", "-q", "--allow-empty", "-m", message)
+	s.git("push", "-q", "--force", "origin", "HEAD:refs/heads/"+to)
+	return s.git("rev-parse", "HEAD")
+}
+
+func (s *stage) deleteBranch(name string) {
+	s.Helper()
+	s.git("push", "-q", "origin", ":refs/heads/"+name)
+}
+
+// fileAt is a file's text at a commit of the server's branches; "" when it is not there.
+func (s *stage) fileAt(commit, name string) string {
+	s.Helper()
+	s.git("fetch", "-q", "origin")
+	if s.git("ls-tree", commit, "--", name) == "" {
+		return ""
+	}
+	return s.git("show", commit+":"+name) + "\n"
+}
+
+// messageOf is a commit's message without blank lines at its end.
+func (s *stage) messageOf(commit string) string {
+	s.Helper()
+	s.git("fetch", "-q", "origin")
+	return strings.TrimSpace(s.git("log", "-1", "--format=%B", commit))
+}
+
+// request is the bot's for its branch at head.
+func request(head string) pr.Request {
+	return pr.Request{
+		Branch: branch, Base: base, Head: head, Title: "prod: web 1 → 2",
+		Body:   "| a | b |\n|---|---|\n| 1 | 2 |\n\n" + pr.Block{Env: "prod", App: "web", Content: "sha256:ab"}.String(),
+		Labels: []string{pr.LabelPromo},
+	}
+}
+
+// propose pushes the bot's branch and opens its pull request.
+func (s *stage) propose() (pr.Pull, pr.Request) {
+	s.Helper()
+	r := request(s.push(branch, map[string]string{file: "image: web:2\n"}, "prod: web 1 → 2"))
+	return s.ensure(s.Forge, r), r
+}
+
+func (s *stage) ensure(f Forge, r pr.Request) pr.Pull {
+	s.Helper()
+	p, err := f.Ensure(s.Context(), r)
+	s.must("ensure", err)
+	if p.Number < 1 {
+		s.Fatalf("ensure returned the pull request number %d", p.Number)
+	}
+	return p
+}
+
+// must ends the case on an error.
+func (s *stage) must(what string, err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatalf("%s: %v", what, err)
+	}
+}
+
+// as is the forge of one of the people.
+func (s *stage) as(user string) Forge {
+	s.Helper()
+	if s.As == nil || s.As(user) == nil {
+		s.Fatalf("this forge has no %s", user)
+	}
+	return s.As(user)
+}
+
+// later lets the forge's clock move on.
+func (s *stage) later() {
+	if s.Later != nil {
+		s.Later()
+		return
+	}
+	time.Sleep(pause)
+}
+
+// list is all pull requests onto main, by number.
+func (s *stage) list(f Forge) map[int]pr.Pull {
+	s.Helper()
+	pulls, err := f.List(s.Context(), base)
+	s.must("list", err)
+	by := map[int]pr.Pull{}
+	for _, p := range pulls {
+		by[p.Number] = p
+	}
+	return by
+}
+
+// see looks, with time passing, until a pull request is listed as it should be,
+// and fails the case when that never comes.
+func (s *stage) see(number int, what string, ok func(p pr.Pull) bool) pr.Pull {
+	s.Helper()
+	return s.seeBy(s.Forge, number, what, ok)
+}
+
+func (s *stage) seeBy(f Forge, number int, what string, ok func(p pr.Pull) bool) pr.Pull {
+	s.Helper()
+	var last pr.Pull
+	for range maxLooks {
+		p, there := s.list(f)[number]
+		if there && ok(p) {
+			return p
+		}
+		last = p
+		s.later()
+	}
+	s.Fatalf("pull request %d is never listed %s; last seen: %+v", number, what, last)
+	return pr.Pull{}
+}
+
+// open returns the open pull requests onto main of the bot's branch.
+func (s *stage) open(f Forge) []pr.Pull {
+	s.Helper()
+	var out []pr.Pull
+	for _, p := range s.list(f) {
+		if p.Open && p.Branch == branch && !p.Fork {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// seeOne fails the case unless exactly one pull request of the bot's branch comes to be open.
+func (s *stage) seeOne(f Forge) pr.Pull {
+	s.Helper()
+	for range maxLooks {
+		if all := s.open(f); len(all) == 1 {
+			return all[0]
+		}
+		s.later()
+	}
+	all := s.open(f)
+	s.Fatalf("%d open pull requests of one branch, want 1: %+v", len(all), all)
+	return pr.Pull{}
+}
+
+// writes counts the bot's writes while do runs.
+func (s *stage) writes(do func()) int {
+	s.Helper()
+	before := s.Writes()
+	do()
+	return s.Writes() - before
+}
+
+// free fails the case when do writes anything.
+func (s *stage) free(what string, do func()) {
+	s.Helper()
+	if n := s.writes(do); n != 0 {
+		s.Errorf("%s: %d writes, want none", what, n)
+	}
+}
+
+// settle repeats a call whose answers are lost until it tells of no error.
+func (s *stage) settle(what string, call func() error) {
+	s.Helper()
+	var err error
+	for range maxLooks {
+		if err = call(); err == nil {
+			return
+		}
+		s.later()
+	}
+	s.Fatalf("%s: still fails when answers come through again: %v", what, err)
+}
+
+func numbers(pulls []pr.Pull) string {
+	var out []string
+	for _, p := range pulls {
+		out = append(out, fmt.Sprint(p.Number))
+	}
+	return strings.Join(out, " ")
+}
