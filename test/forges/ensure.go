@@ -93,6 +93,7 @@ func foundAfterLostAnswer(s *stage) {
 		r := request(s.push(branch, map[string]string{file: "image: web:2\n"}, "prod"))
 		s.Lose(n)
 		s.settle("ensure", func() error { _, err := s.Forge.Ensure(s.Context(), r); return err })
+		s.Lose(0)
 		p := s.seeOne(s.Forge)
 		if !p.HasLabel(pr.LabelPromo) {
 			s.Errorf("%d lost answers: labels %q", n, p.Labels)

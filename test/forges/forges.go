@@ -64,7 +64,8 @@ type World struct {
 
 	// Later lets the forge's clock move on by some seconds; nil: time itself does.
 	Later func()
-	// Lose makes the next n writes of the bot take effect and their answers get lost.
+	// Lose makes the next n writes of the bot take effect and their answers get lost;
+	// 0: no more of them.
 	Lose func(n int)
 	// Protect gives main these rules, for administrators, too. Of pr.Rules count
 	// Approvals, Checks and, when not nil, Methods.
@@ -76,6 +77,11 @@ type World struct {
 	Team string
 	// Methods that the forge merges by; nil: all three.
 	Methods []pr.Method
+	// Dismiss takes back, as somebody who may, the newest review of a person.
+	Dismiss func(number int, user string) error
+	// Reported is the state that the forge shows of an environment at a commit; nil
+	// while the forge supports reports: they cannot be read back.
+	Reported func(env, commit string) (pr.ReportState, error)
 	// Many makes so many pull requests onto main quickly, closed when closed is
 	// true, of branches towpath/many/<n>.
 	Many func(n int, closed bool) error
