@@ -99,6 +99,17 @@ func (c *Contract) checkAnswer(got []byte, root *ast.Definition, set ast.Selecti
 // checkSelection compares an object with what was selected of it.
 func (c *Contract) checkSelection(on *ast.Definition, set ast.SelectionSet, value map[string]any, place string, report func(side, place, reason string)) {
 	wanted := map[string]*ast.Field{}
+	if on.Kind == ast.Interface || on.Kind == ast.Union {
+		collectFields(on, set, wanted)
+		name, _ := value["__typename"].(string)
+		if !slices.ContainsFunc(c.graphql.GetPossibleTypes(on), func(d *ast.Definition) bool { return d.Name == name }) {
+			if wanted["__typename"] != nil {
+				report("response", "body "+place+"/__typename", fmt.Sprintf("%q is none of the types of %s", name, on.Name))
+			}
+		} else {
+			on = c.graphql.Types[name]
+		}
+	}
 	collectFields(on, set, wanted)
 	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		got, there := value[name]
@@ -119,9 +130,7 @@ func collectFields(on *ast.Definition, set ast.SelectionSet, into map[string]*as
 	for _, s := range set {
 		switch s := s.(type) {
 		case *ast.Field:
-			if s.Name != "__typename" {
-				into[s.Alias] = s
-			}
+			into[s.Alias] = s
 		case *ast.InlineFragment:
 			if s.TypeCondition == "" || s.TypeCondition == on.Name {
 				collectFields(on, s.SelectionSet, into)

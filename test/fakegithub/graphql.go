@@ -74,6 +74,9 @@ func postGraphQL(c *call) (*answer, error) {
 // project takes of a value what a field selects.
 func project(field *ast.Field, from obj, vars map[string]any) (any, error) {
 	v, there := from[field.Name]
+	if field.Name == "__typename" && !there { // only what may be one of many types has to say which
+		return field.ObjectDefinition.Name, nil
+	}
 	if !there {
 		return nil, fmt.Errorf("the fake GitHub has no %s", field.Name)
 	}
@@ -118,6 +121,9 @@ func shapeInto(out obj, set ast.SelectionSet, v obj, vars map[string]any) error 
 			}
 			out[s.Alias] = value
 		case *ast.InlineFragment:
+			if name, known := v["__typename"]; known && s.TypeCondition != "" && s.TypeCondition != name {
+				continue
+			}
 			if err := shapeInto(out, s.SelectionSet, v, vars); err != nil {
 				return err
 			}

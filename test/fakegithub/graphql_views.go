@@ -15,6 +15,7 @@ func (c *call) gqlCommit(r *Repo, sha string) obj {
 		return nil
 	}
 	v := obj{"id": nodeID("C", r.id) + sha[:8], "oid": sha, "url": r.web("commit/%s", sha), "message": g.message, "signature": nil}
+	v["statusCheckRollup"] = resolver(func(map[string]any) (any, error) { return c.gqlRollup(r, sha) })
 	if g.verified {
 		v["signature"] = obj{"isValid": true, "state": "VALID", "wasSignedByGitHub": true}
 	}
@@ -68,7 +69,29 @@ func (c *call) gqlEntry(r *Repo, e *queueEntry) obj {
 func (c *call) gqlPull(r *Repo, p *pull) obj {
 	return obj{
 		"id": nodeID("PR", p.id), "number": p.number, "url": r.web("pull/%d", p.number), "merged": p.merged,
-		"headRefName": p.head, "headRefOid": p.headSHA, "baseRefName": p.base,
+		"headRefName": p.head, "headRefOid": p.headSHA, "baseRefName": p.base, "updatedAt": date(p.updated),
+		"isDraft": p.draft, "isCrossRepository": false,
+		"reviews": resolver(func(args map[string]any) (any, error) {
+			var all []any
+			for _, v := range p.reviews {
+				if v.state != "PENDING" || v.user == c.who.user {
+					all = append(all, c.gqlReview(r, v))
+				}
+			}
+			return connection(all, args)
+		}),
+		"comments": resolver(func(args map[string]any) (any, error) {
+			var all []any
+			for _, m := range p.comments {
+				all = append(all, c.gqlComment(m))
+			}
+			return connection(all, args)
+		}),
+		"timelineItems": resolver(func(args map[string]any) (any, error) { return c.gqlTimeline(p, args) }),
+		"commits": resolver(func(args map[string]any) (any, error) {
+			// The last is the head; of the others nobody asks here.
+			return connection([]any{obj{"commit": c.gqlCommit(r, p.headSHA)}}, args)
+		}),
 		"state": resolver(func(map[string]any) (any, error) {
 			switch {
 			case p.merged:

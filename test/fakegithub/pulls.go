@@ -22,7 +22,8 @@ type pull struct {
 	closed           time.Time // zero: open
 	merged           bool
 	mergedBy         *user
-	mergeSHA         string // before the merge: of the trial
+	mergeSHA         string  // before the merge: of the trial
+	closings         []*user // who closed it each time; nil: nobody's request did
 	labels           []*label
 	reviews          []*review
 	comments         []*comment
@@ -46,6 +47,7 @@ type autoMerge struct {
 func (p *pull) close(now time.Time, by *user) {
 	p.closed, p.updated, p.auto = now, now, nil
 	p.mergedBy = by
+	p.closings = append(p.closings, by)
 }
 
 func (p *pull) mergedAt() time.Time {
@@ -235,6 +237,7 @@ func (r *Repo) reopenOrClose(p *pull, state *string, by *user) error {
 	case *state == "closed" && p.open():
 		r.leaveQueue(p)
 		p.close(r.s.now(), nil)
+		p.closings[len(p.closings)-1] = by
 		return nil
 	case *state == "open" && !p.open():
 		head, base := r.head(p.head), r.head(p.base)

@@ -52,7 +52,7 @@ type graphqlReducer struct {
 	kept   map[string]*ast.Definition
 }
 
-// keep takes over a type and the types it needs by itself.
+// keep takes over a type and the types it needs by itself; of a union's members, those of which a field is wanted.
 func (r *graphqlReducer) keep(name string) {
 	d := r.types[name]
 	if d == nil || r.kept[name] != nil {
@@ -61,6 +61,7 @@ func (r *graphqlReducer) keep(name string) {
 	cut := *d
 	cut.Directives = nil // GitHub's own, such as @docsCategory, and deprecations
 	cut.Fields = nil
+	cut.Types = slices.DeleteFunc(slices.Clone(d.Types), func(member string) bool { return r.wanted[member] == nil })
 	cut.EnumValues = slices.Clone(d.EnumValues)
 	for i, v := range cut.EnumValues {
 		plain := *v
@@ -83,7 +84,7 @@ func (r *graphqlReducer) keep(name string) {
 			r.keep(a.Type.Name())
 		}
 		cut.Fields = append(cut.Fields, &field)
-		if t := r.types[f.Type.Name()]; t != nil && (t.Kind == ast.Scalar || t.Kind == ast.Enum || t.Kind == ast.InputObject) {
+		if t := r.types[f.Type.Name()]; t != nil && (t.Kind == ast.Scalar || t.Kind == ast.Enum || t.Kind == ast.InputObject || t.Kind == ast.Union) {
 			r.keep(t.Name)
 		}
 	}
