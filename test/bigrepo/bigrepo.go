@@ -9,9 +9,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // Layout of the files: ten to an application, forty applications to a team.
@@ -32,6 +34,10 @@ type Shape struct {
 	// Text is the content of a file at its n-th change; nil is a small Deployment
 	// without marker.
 	Text func(file, n int) string
+	// Name is where a file lies; nil is Path.
+	Name func(file int) string
+	// Also are further files of the first commit, by path, which no commit changes.
+	Also map[string]string
 }
 
 // Path is where file number i lies.
@@ -65,6 +71,9 @@ spec:
 func Make(ctx context.Context, dir string, s Shape) error {
 	if s.Text == nil {
 		s.Text = text
+	}
+	if s.Name == nil {
+		s.Name = Path
 	}
 	if err := git(ctx, "", nil, "init", "--quiet", "--bare", "--initial-branch=main", dir); err != nil {
 		return err
@@ -103,7 +112,7 @@ func (s Shape) write(w io.Writer) error {
 	}
 	file := func(i, n int) {
 		t := s.Text(i, n)
-		fmt.Fprintf(b, "M 100644 inline %s\ndata %d\n%s\n", Path(i), len(t), t)
+		fmt.Fprintf(b, "M 100644 inline %s\ndata %d\n%s\n", s.Name(i), len(t), t)
 	}
 	every := max(commits/max(s.Branches, 1), 1)
 	made := 0
@@ -112,6 +121,9 @@ func (s Shape) write(w io.Writer) error {
 			head("main", 0, "first")
 			for i := range files {
 				file(i, 0)
+			}
+			for _, name := range slices.Sorted(maps.Keys(s.Also)) {
+				fmt.Fprintf(b, "M 100644 inline %s\ndata %d\n%s\n", name, len(s.Also[name]), s.Also[name])
 			}
 		} else {
 			head("main", c, fmt.Sprintf("change %d", c))

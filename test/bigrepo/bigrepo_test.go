@@ -51,3 +51,29 @@ func TestAFailureOfGitIsSaid(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAConfigRepositoryHasOneMarkerInEachApp(t *testing.T) {
+	c := bigrepo.Config{Files: 400, Commits: 30}
+	dir := filepath.Join(t.TempDir(), "config.git")
+	if err := bigrepo.Make(t.Context(), dir, c.Shape()); err != nil {
+		t.Fatal(err)
+	}
+	count := func(args ...string) int {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("git %v: %v", args, err)
+		}
+		return strings.Count(string(out), "\n")
+	}
+	if got, want := count("ls-tree", "-r", "--name-only", "main"), c.Files+c.Policies()+1; got != want {
+		t.Errorf("%d files, want %d", got, want)
+	}
+	if got, want := count("grep", "-l", "# towpath: image-", "main", "--", "envs/*/"+bigrepo.Marked), 3*c.Apps(); got != want {
+		t.Errorf("%d files with a marker, want %d", got, want)
+	}
+	if got, want := count("ls-tree", "--name-only", "main:envs/prod"), c.Apps(); got != want {
+		t.Errorf("%d apps, want %d", got, want)
+	}
+}
