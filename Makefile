@@ -28,6 +28,7 @@ help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-10s %s\n", $$1, $$2 }'
 	@echo 'settings, as in `make demo KEEP=1`'
 	@echo '  KEEP=1             demo: leave all running and wait for your approval'
+	@echo '  FORGE=gitea        demo: pull requests in a real Gitea, approved by two reviewers'
 	@echo '  CONTEXTS=a,b,c     demo: use these kubeconfig contexts as dev, staging and prod'
 	@echo '  PKG=./internal/... test: only these packages'
 	@echo '  P=2, TIMEOUT=20m   test: packages at once; longest time of one'
@@ -39,7 +40,7 @@ build: ## build bin/towpath, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/towpath ./cmd/bot
 
 demo: build ## a new image through dev, staging and prod, on this machine
-	@bin/towpath demo $(if $(KEEP),--keep) $(if $(CONTEXTS),--contexts $(CONTEXTS))
+	@bin/towpath demo $(if $(KEEP),--keep) $(if $(CONTEXTS),--contexts $(CONTEXTS)) $(if $(FORGE),--forge $(FORGE))
 
 test: servers vet-nested ## every test, with the race detector, against real servers
 	@$(if $(RACE),,echo 'no C compiler found: tests run without the race detector';) \

@@ -77,7 +77,11 @@ func (c *connection) check() error {
 		}
 		c.repo = origin
 	}
-	return c.forge.check(c.repo)
+	if err := c.forge.check(c.repo); err != nil {
+		return err
+	}
+	c.forge.lend(c.repo, &c.auth)
+	return nil
 }
 
 // openRepo opens the cached clone of the config repository.

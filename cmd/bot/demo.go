@@ -23,16 +23,20 @@ type demoFlags struct {
 	kubeconfig string
 	source     string
 	cache      string
+	forge      string
 }
 
 func demoCommand(s std) *cobra.Command {
 	var d demoFlags
 	cmd := command("demo", "the whole line on this machine, nothing else needed",
 		"Starts three Kubernetes control planes (real API servers, controllers and schedulers; pods are\nsimulated), a registry, a Git repository, the bot and three agents, and carries a version from\nthe registry to production before your eyes. Everything is removed at the end. The control\nplanes are built from source the first time, which takes minutes; run it in a checkout of Towpath.",
-		"  towpath demo\n  towpath demo --keep\n  towpath demo --contexts kind-dev,kind-staging,kind-prod", cobra.NoArgs,
+		"  towpath demo\n  towpath demo --keep\n  towpath demo --forge gitea\n  towpath demo --contexts kind-dev,kind-staging,kind-prod", cobra.NoArgs,
 		func(cmd *cobra.Command, _ []string) error {
 			if n := len(d.contexts); n != 0 && n != len(demoEnvs) {
 				return usagef("--contexts: want one context for each of %s", strings.Join(demoEnvs[:], ", "))
+			}
+			if d.forge != forgeLocal && d.forge != forgeGitea {
+				return usagef("--forge %s: the demo has local and gitea", d.forge)
 			}
 			if d.buildOnly {
 				_, err := controlplane.Build(cmd.Context(), d.controlplane(nil, s.err))
@@ -45,6 +49,7 @@ func demoCommand(s std) *cobra.Command {
 	f.BoolVar(&d.buildOnly, "build-only", false, "only build the control planes into the cache")
 	f.StringSliceVar(&d.contexts, "contexts", nil, "use these three contexts of your kubeconfig (dev,staging,prod) instead of own control planes; their nodes must simulate pods, as kwok's do")
 	f.StringVar(&d.kubeconfig, "kubeconfig", "", "kubeconfig for --contexts (default: $KUBECONFIG, ~/.kube/config)")
+	f.StringVar(&d.forge, "forge", forgeLocal, "where the demo's pull requests live: local, or gitea (a real one, with two reviewers)")
 	f.StringVar(&d.source, "source", "", "checkout of Towpath to build the control planes from (default: found upward from here)")
 	f.StringVar(&d.cache, "cache", "", "where the built control planes are kept (default $TOWPATH_CACHE, else the user's cache folder)")
 	return cmd

@@ -10,7 +10,6 @@ import (
 
 	"towpath.dev/towpath/internal/kube"
 	"towpath.dev/towpath/internal/pr"
-	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
 	"towpath.dev/towpath/internal/reconcile"
 	"towpath.dev/towpath/internal/state"
@@ -115,8 +114,7 @@ func (w *world) chapterProd(ctx context.Context, tell *teller, sum *summary, kee
 		return err
 	}
 	number := find(v, "prod", "web").Pull.Number
-	forge := local.New(local.Config{Git: w.git, User: "you"})
-	pull, err := forge.Get(ctx, number)
+	pull, err := w.forge.Get(ctx, number)
 	if err != nil {
 		return err
 	}
@@ -129,12 +127,9 @@ func (w *world) chapterProd(ctx context.Context, tell *teller, sum *summary, kee
 	begin := now()
 	if keep {
 		tell.say("prod: waiting for you; in another terminal type:")
-		tell.show(fmt.Sprintf("%s approve prod/web --repo %s", self(), w.repo))
-	} else {
-		if err := forge.Review(ctx, number, pr.Review{User: "you", State: pr.Approved, Commit: pull.Head, At: now()}); err != nil {
-			return err
-		}
-		tell.say("prod: approved (as `towpath approve prod/web` does)")
+		tell.show(w.approveWords())
+	} else if err := w.approve(ctx, tell, pull); err != nil {
+		return err
 	}
 	limit := stepTimeout
 	if keep {

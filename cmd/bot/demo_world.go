@@ -13,12 +13,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"towpath.dev/towpath/examples"
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/promote"
 	"towpath.dev/towpath/internal/reconcile"
 	"towpath.dev/towpath/internal/scan"
 	"towpath.dev/towpath/test/controlplane"
+	"towpath.dev/towpath/test/gitea"
 	"towpath.dev/towpath/test/ociregistry"
 )
 
@@ -28,11 +28,13 @@ const demoPoll = 500 * time.Millisecond
 // world is everything the demo starts, and stops.
 type world struct {
 	dir      string // temporary: repository, clones, logs
-	repo     string // path of the bare config repository
 	registry *ociregistry.Server
 	planes   *controlplane.Set // nil with --contexts
 	clusters map[string]agentFlags
 	viewer   *promote.Bot // reads what the story waits for; writes nothing
+	forge    forge
+	gitea    *gitea.Server // nil with the local forge
+	people   []demoPerson  // who must approve prod
 	git      *gitrepo.Repo
 	conn     connection
 	reg      registryFlags
@@ -57,7 +59,7 @@ func (d demoFlags) startWorld(ctx context.Context, s std, tell *teller) (*world,
 	if err != nil {
 		return nil, fmt.Errorf("create a folder for the demo: %w", err)
 	}
-	w := &world{dir: dir, repo: filepath.Join(dir, "config.git"), events: make(chan demoEvent, 1024), clusters: map[string]agentFlags{}}
+	w := &world{dir: dir, events: make(chan demoEvent, 1024), clusters: map[string]agentFlags{}}
 	if err := w.start(ctx, d, s, tell); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
@@ -75,37 +77,14 @@ func (w *world) start(ctx context.Context, d demoFlags, s std, tell *teller) err
 		}
 	}
 	tell.say("a registry at %s holds shop/web:1.0.0 and shop/api:1.0.0", w.registry.Host())
-	w.conn = connection{repo: w.repo, branch: "main", cache: filepath.Join(w.dir, "cache"), forge: forgeFlags{kind: forgeLocal}, log: "text"}
 	w.reg = registryFlags{insecure: []string{w.registry.Host()}}
-	if err := w.seed(ctx); err != nil {
+	if err := w.startForge(ctx, d, s, tell); err != nil {
 		return err
 	}
-	tell.say("a Git repository holds examples/shop: two apps in dev, staging and prod, and their policies")
 	if err := w.startClusters(ctx, d, s, tell); err != nil {
 		return err
 	}
 	return w.startTowpath(ctx)
-}
-
-// seed makes the config repository of examples/shop, with the registry's real
-// address.
-func (w *world) seed(ctx context.Context) error {
-	if err := gitrepo.InitBare(w.repo, "main"); err != nil {
-		return err
-	}
-	files, err := examples.Shop(w.registry.Host())
-	if err != nil {
-		return err
-	}
-	w.git, err = w.conn.openRepo(ctx, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	c, err := w.git.Commit(ctx, gitrepo.Change{Files: files, Message: "a shop with two apps and three environments\n"})
-	if err != nil {
-		return err
-	}
-	return w.git.Push(ctx, gitrepo.Update{Ref: "refs/heads/main", New: c.Hash})
 }
 
 func (w *world) startClusters(ctx context.Context, d demoFlags, s std, tell *teller) error {
@@ -154,6 +133,7 @@ func (w *world) startTowpath(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.forge = at.forge
 	w.viewer = w.conn.newBot(at, a, slog.New(slog.DiscardHandler), true)
 	return nil
 }
@@ -220,6 +200,9 @@ func (w *world) close() error {
 	if w.registry != nil {
 		errs = append(errs, w.registry.Close())
 	}
+	if w.gitea != nil {
+		errs = append(errs, w.gitea.Close())
+	}
 	if w.git != nil {
 		errs = append(errs, w.git.Close())
 	}
@@ -244,7 +227,7 @@ func self() string {
 // lookAround says how to see what runs, for --keep.
 func (w *world) lookAround(tell *teller) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "config repository   git clone %s shop\n", w.repo)
+	fmt.Fprintf(&b, "config repository   git clone %s shop\n", w.conn.repo)
 	fmt.Fprintf(&b, "registry            http://%s/v2/shop/web/tags/list\n", w.registry.Host())
 	for _, env := range demoEnvs {
 		fmt.Fprintf(&b, "cluster %-11s kubectl --kubeconfig %s get pods -A\n", env, w.clusters[env].kubeconfig)
@@ -252,9 +235,9 @@ func (w *world) lookAround(tell *teller) {
 	for _, l := range w.logs {
 		fmt.Fprintf(&b, "log                 %s\n", l)
 	}
-	fmt.Fprintf(&b, "export TOWPATH_REPO=%s\n", w.repo)
-	fmt.Fprintf(&b, "%s status\n", self())
-	fmt.Fprintf(&b, "%s why web --insecure-registry %s\n", self(), w.registry.Host())
+	fmt.Fprintf(&b, "export TOWPATH_REPO=%s\n", w.conn.repo)
+	fmt.Fprintf(&b, "%s status%s\n", self(), w.conn.forgeWords())
+	fmt.Fprintf(&b, "%s why web --insecure-registry %s%s\n", self(), w.registry.Host(), w.conn.forgeWords())
 	tell.say("everything keeps running until you press Ctrl-C; look around:")
 	tell.show(b.String())
 }

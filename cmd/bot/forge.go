@@ -36,6 +36,7 @@ type forge interface {
 
 // forgeFlags say where pull requests live and as whom to speak there.
 type forgeFlags struct {
+	wanted    bool   // the command has them
 	kind      string // "" = by the repository's host
 	url       string
 	repo      string // owner/name
@@ -44,6 +45,7 @@ type forgeFlags struct {
 }
 
 func (f *forgeFlags) flags(cmd *cobra.Command) {
+	f.wanted = true
 	fs := cmd.Flags()
 	fs.StringVar(&f.kind, "forge", "", "where pull requests live: local (in the config repository itself), github, gitea (default github for a repository at github.com, else local)")
 	fs.StringVar(&f.url, "forge-url", "", "root of the forge, for GitHub Enterprise Server and Gitea (default https:// and the repository's host)")
@@ -54,6 +56,9 @@ func (f *forgeFlags) flags(cmd *cobra.Command) {
 
 // check refuses what no waiting mends. repo is the config repository's URL.
 func (f *forgeFlags) check(repo string) error {
+	if !f.wanted {
+		return nil
+	}
 	if f.kind == "" {
 		f.kind = forgeLocal
 		if name, err := hook.RepoName(repo); err == nil && strings.HasPrefix(name, githubHost+"/") {
@@ -69,6 +74,9 @@ func (f *forgeFlags) check(repo string) error {
 	case forgeGitHub, forgeGitea:
 	default:
 		return usagef("--forge %s: this version knows local, github and gitea", f.kind)
+	}
+	if f.tokenFile == "" {
+		return usagef("--forge %s: nobody is known there without credentials; give --forge-token-file", f.kind)
 	}
 	switch pr.Method(f.method) {
 	case "", pr.Squash, pr.Merge, pr.Rebase:
@@ -89,6 +97,19 @@ func (f *forgeFlags) check(repo string) error {
 		return usagef("--forge-repo %s: want OWNER/NAME", f.repo)
 	}
 	return nil
+}
+
+// lend gives the token to Git where the repository is at the forge itself and no
+// other credentials are given: a token is never sent to another host.
+func (f *forgeFlags) lend(repo string, a *gitrepo.Auth) {
+	if !f.wanted || f.kind == forgeLocal || a.UsernameFile != "" || a.PasswordFile != "" {
+		return
+	}
+	at, err := url.Parse(repo)
+	forge, ferr := url.Parse(f.url)
+	if err == nil && ferr == nil && (at.Scheme == "http" || at.Scheme == "https") && at.User == nil && at.Host == forge.Host {
+		a.PasswordFile = f.tokenFile
+	}
 }
 
 // token reads the token anew, so that a rotated one is used at once.
