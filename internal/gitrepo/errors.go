@@ -47,8 +47,13 @@ func containsAny(s string, words []string) bool {
 }
 
 // remoteError names operation and repository and maps what went wrong to the
-// package's errors. ctx decides whether the cause was its end.
+// package's errors. ctx decides whether the cause was its end. What the server
+// said back of our credentials is cut out.
 func (r *Repo) remoteError(ctx context.Context, op string, err error) error {
+	return r.sent.clean(r.mapError(ctx, op, err))
+}
+
+func (r *Repo) mapError(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s %s: %w", op, r.remote.shown, context.Cause(ctx))
 	}

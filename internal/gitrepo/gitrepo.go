@@ -58,15 +58,6 @@ const (
 	DefaultTimeout     = 10 * time.Minute // one Fetch or Push
 )
 
-// Auth names files, so that no secret is in a flag or an environment variable.
-// A trailing newline in them is ignored.
-type Auth struct {
-	UsernameFile   string // http(s); "" with a PasswordFile is the user "git"
-	PasswordFile   string // http(s): password or token; ssh: the key's passphrase
-	SSHKeyFile     string // ssh: private key (PEM)
-	KnownHostsFile string // ssh: always needed; unknown hosts are refused
-}
-
 // Identity is a name and an address as Git writes them.
 type Identity struct{ Name, Email string }
 

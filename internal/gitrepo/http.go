@@ -3,12 +3,12 @@ package gitrepo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
@@ -16,104 +16,100 @@ import (
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
 
-// maxErrorBody limits what is read of an answer that is an error.
-const maxErrorBody = 64 << 10
-
 // httpTransport is go-git's smart http client. It follows redirects of the
 // first request only, and drops the credentials when one leaves the origin.
 type httpTransport struct {
-	remote remote
-	auth   Auth
-	idle   *http.Transport
-	client gittransport.Transport
+	remote  remote
+	auth    Auth
+	secrets *secrets
+	wire    *httpWire // of the newest connection; its sockets are used again
 }
 
-func newHTTPTransport(r remote, a Auth) (transport, error) {
-	base, ok := http.DefaultTransport.(*http.Transport)
-	if !ok {
-		return nil, errors.New("http.DefaultTransport was replaced")
+func (t *httpTransport) close() {
+	if t.wire != nil {
+		t.wire.close()
 	}
-	idle := base.Clone()
-	client := githttp.NewClientWithOptions(
-		&http.Client{Transport: limitErrors{idle}},
-		&githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects})
-	return &httpTransport{remote: r, auth: a, idle: idle, client: client}, nil
 }
 
-func (t *httpTransport) close() { t.idle.CloseIdleConnections() }
-
-func (t *httpTransport) open(_ context.Context, service string) (session, error) {
-	auth, err := t.basicAuth()
+// open reads every file anew. It is not called by two goroutines at once: one
+// Fetch or Push runs at a time.
+func (t *httpTransport) open(ctx context.Context, service string) (session, error) {
+	files, err := t.auth.readWireFiles()
 	if err != nil {
 		return nil, err
 	}
+	if t.wire == nil || t.wire.files != files {
+		wire, err := newHTTPWire(t.remote, t.auth, files, t.secrets)
+		if err != nil {
+			return nil, err
+		}
+		t.close()
+		t.wire = wire
+	}
+	s := &httpSession{transport: t, service: service}
+	return s, s.begin(ctx, "")
+}
+
+// endpoint is the URL as go-git wants it, without user information.
+func (t *httpTransport) endpoint() *gittransport.Endpoint {
 	u := url.URL{Host: t.remote.host}
 	port, _ := strconv.Atoi(u.Port()) // url.Parse let only digits through
 	ep := &gittransport.Endpoint{Protocol: t.remote.scheme, Host: u.Hostname(), Port: port, Path: t.remote.path}
 	if len(u.Host) > 0 && u.Host[0] == '[' {
 		ep.Host = "[" + u.Hostname() + "]"
 	}
-	var method gittransport.AuthMethod
-	if auth != nil {
-		method = auth
-	}
-	if service == uploadPack {
-		up, err := t.client.NewUploadPackSession(ep, method)
-		return &httpSession{up: up}, err
-	}
-	rp, err := t.client.NewReceivePackSession(ep, method)
-	return &httpSession{rp: rp}, err
-}
-
-// basicAuth reads the credential files anew, so that a rotated token is used
-// at the next connection. Without files the URL's userinfo is used.
-func (t *httpTransport) basicAuth() (*githttp.BasicAuth, error) {
-	if t.auth.UsernameFile == "" && t.auth.PasswordFile == "" {
-		if t.remote.user == "" && t.remote.password == "" {
-			return nil, nil
-		}
-		return &githttp.BasicAuth{Username: t.remote.user, Password: t.remote.password}, nil
-	}
-	a := &githttp.BasicAuth{Username: "git"}
-	if t.auth.UsernameFile != "" {
-		b, err := readSecret(t.auth.UsernameFile)
-		if err != nil {
-			return nil, fmt.Errorf("read user name: %w", err)
-		}
-		a.Username = trimNewline(b)
-	}
-	if t.auth.PasswordFile != "" {
-		b, err := readSecret(t.auth.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("read password: %w", err)
-		}
-		a.Password = trimNewline(b)
-	}
-	return a, nil
-}
-
-// limitErrors bounds the body of answers that are errors; go-git reads them whole.
-type limitErrors struct{ next http.RoundTripper }
-
-func (l limitErrors) RoundTrip(req *http.Request) (*http.Response, error) {
-	res, err := l.next.RoundTrip(req)
-	if err == nil && res.StatusCode >= http.StatusMultipleChoices {
-		body := res.Body
-		res.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(body, maxErrorBody), body}
-	}
-	return res, err
+	return ep
 }
 
 // httpSession is one of go-git's two http sessions.
 type httpSession struct {
-	up gittransport.UploadPackSession
-	rp gittransport.ReceivePackSession
+	transport *httpTransport
+	service   string
+	login     login
+	up        gittransport.UploadPackSession
+	rp        gittransport.ReceivePackSession
+}
+
+// begin makes go-git's session with credentials of this moment. refused is the
+// password that the server just refused.
+func (s *httpSession) begin(ctx context.Context, refused string) (err error) {
+	t := s.transport
+	if s.login, err = t.auth.login(ctx, t.remote, refused); err != nil {
+		return err
+	}
+	var method gittransport.AuthMethod
+	switch {
+	case s.login.none:
+	case s.login.bearer:
+		t.secrets.add(s.login.password)
+		method = &githttp.TokenAuth{Token: s.login.password}
+	default:
+		t.secrets.addLogin(s.login.user, s.login.password)
+		method = &githttp.BasicAuth{Username: s.login.user, Password: s.login.password}
+	}
+	client := githttp.NewClientWithOptions(&http.Client{Transport: t.wire},
+		&githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects})
+	if s.service == uploadPack {
+		s.up, err = client.NewUploadPackSession(t.endpoint(), method)
+		return err
+	}
+	s.rp, err = client.NewReceivePackSession(t.endpoint(), method)
+	return err
 }
 
 func (s *httpSession) refs(ctx context.Context) (*packp.AdvRefs, error) {
+	ar, err := s.list(ctx)
+	if s.transport.auth.Login != nil && errors.Is(err, gittransport.ErrAuthenticationRequired) {
+		// A token that was good a moment ago may have been revoked or run out.
+		if err := s.begin(ctx, s.login.password); err != nil {
+			return nil, err
+		}
+		ar, err = s.list(ctx)
+	}
+	return ar, err
+}
+
+func (s *httpSession) list(ctx context.Context) (*packp.AdvRefs, error) {
 	var ar *packp.AdvRefs
 	var err error
 	if s.up != nil {
@@ -127,11 +123,24 @@ func (s *httpSession) refs(ctx context.Context) (*packp.AdvRefs, error) {
 		// still knows these.
 		_ = ar.Capabilities.Set(capability.ReportStatus)
 	}
-	return ar, err
+	return ar, unwrapped(err)
+}
+
+// unwrapped is what go-git's error without Unwrap is about.
+func unwrapped(err error) error {
+	var hidden *plumbing.UnexpectedError
+	if errors.As(err, &hidden) {
+		return hidden.Err
+	}
+	return err
 }
 
 func (s *httpSession) fetch(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, error) {
-	return s.up.UploadPack(ctx, req)
+	body, err := s.up.UploadPack(ctx, req)
+	if err != nil {
+		return nil, unwrapped(err)
+	}
+	return body, nil
 }
 
 func (s *httpSession) push(ctx context.Context, req *packp.ReferenceUpdateRequest) (*packp.ReportStatus, error) {
@@ -139,7 +148,7 @@ func (s *httpSession) push(ctx context.Context, req *packp.ReferenceUpdateReques
 	if report != nil {
 		return report, nil // its own error only repeats the first line of it
 	}
-	return nil, err
+	return nil, unwrapped(err)
 }
 
 func (s *httpSession) explain(err error) error { return err }

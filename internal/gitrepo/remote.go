@@ -53,6 +53,11 @@ type remote struct {
 // scpLike is host:path or user@host:path, no slash before the colon.
 var scpLike = regexp.MustCompile(`^(?:([^@/:]+)@)?(\[[0-9A-Fa-f:.]+\]|[^@/:\[\]]+):(.+)$`)
 
+// brokenURL is what becomes of a URL with user information when some of its
+// beginning is lost: https:/u:p@host, u:p@host/x. Read as a path or as host:path
+// it would be shown with the password.
+var brokenURL = regexp.MustCompile(`(?i)^(https?|ssh|git|file):|:.*@`)
+
 // parseRemote parses the URL kinds of Config.URL. Its errors never hold the
 // URL's text, which may carry a password.
 func parseRemote(s string) (remote, error) {
@@ -63,7 +68,12 @@ func parseRemote(s string) (remote, error) {
 		return remote{}, errors.New("repository URL has a control character")
 	}
 	if !strings.Contains(s, "://") {
-		if m := scpLike.FindStringSubmatch(s); m != nil {
+		m := scpLike.FindStringSubmatch(s)
+		if brokenURL.MatchString(s) && (m == nil || m[1] == "") {
+			return remote{}, errors.New("repository URL begins like none that is known (its text is not shown, it may hold a password); " +
+				"write https://… or ssh://…, and file:///… for a path with these characters")
+		}
+		if m != nil {
 			return sshRemote(m[1], m[2], m[3], m[2]+":"+m[3])
 		}
 		abs, err := filepath.Abs(s)
@@ -85,6 +95,9 @@ func parseRemote(s string) (remote, error) {
 	case "http", "https":
 		return httpRemote(u)
 	case "ssh":
+		if strings.Contains(u.EscapedPath(), "@") {
+			return remote{}, errAt(u.Scheme)
+		}
 		return sshRemote(u.User.Username(), u.Host, u.Path, "ssh://"+u.Host+u.Path)
 	}
 	return remote{}, fmt.Errorf("repository URL has scheme %q; known are file, http, https and ssh", u.Scheme)
@@ -108,6 +121,9 @@ func httpRemote(u *url.URL) (remote, error) {
 	if u.RawQuery != "" {
 		return remote{}, fmt.Errorf("%s URL has a query; a repository URL has none", u.Scheme)
 	}
+	if strings.Contains(u.EscapedPath(), "@") {
+		return remote{}, errAt(u.Scheme)
+	}
 	r := remote{scheme: u.Scheme, host: u.Host, path: strings.TrimRight(u.EscapedPath(), "/")}
 	if u.User != nil {
 		r.user = u.User.Username()
@@ -115,6 +131,13 @@ func httpRemote(u *url.URL) (remote, error) {
 	}
 	r.shown = u.Scheme + "://" + u.Host + r.path
 	return r, nil
+}
+
+// errAt: a password with a slash ends the host early, and what is left of it
+// looks like a path.
+func errAt(scheme string) error {
+	return fmt.Errorf("%s URL has an @ after the host (its text is not shown, it may be part of a password); "+
+		"write %%40 for an @ of the path, and %%2F for a / of a password", scheme)
 }
 
 func sshRemote(user, host, path, shown string) (remote, error) {
@@ -134,17 +157,18 @@ func sshRemote(user, host, path, shown string) (remote, error) {
 	return remote{scheme: "ssh", user: user, host: host, path: path, shown: shown}, nil
 }
 
-// newTransport returns the transport for r, or says what Config lacks.
-func newTransport(r remote, a Auth) (transport, error) {
+// newTransport returns the transport for r, or says what Config lacks. What it
+// sends as a secret goes to sent.
+func newTransport(r remote, a Auth, sent *secrets) (transport, error) {
+	if err := a.check(r.scheme); err != nil {
+		return nil, err
+	}
 	switch r.scheme {
 	case "file":
 		return localTransport{path: r.path}, nil
 	case "ssh":
-		if a.SSHKeyFile == "" || a.KnownHostsFile == "" {
-			return nil, errors.New("ssh needs a private key file and a known_hosts file; " +
-				"make the latter with `ssh-keyscan HOST` and compare the fingerprint")
-		}
 		return sshTransport{remote: r, auth: a}, nil
 	}
-	return newHTTPTransport(r, a)
+	sent.addLogin(r.user, r.password)
+	return &httpTransport{remote: r, auth: a, secrets: sent}, nil
 }

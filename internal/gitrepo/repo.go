@@ -25,6 +25,7 @@ type Repo struct {
 	log    *slog.Logger
 	remote remote
 	wire   transport
+	sent   *secrets // that errors and log lines must not show
 	slot   *slot
 	packs  int           // a cache with more of them is built anew: maxPacks …
 	loose  int           // … and maxLoose
@@ -47,12 +48,12 @@ func Open(ctx context.Context, c Config) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{c: withDefaults(c), remote: rem, packs: maxPacks, loose: maxLoose, net: make(chan struct{}, 1)}
+	r := &Repo{c: withDefaults(c), remote: rem, sent: &secrets{}, packs: maxPacks, loose: maxLoose, net: make(chan struct{}, 1)}
 	r.log = r.c.Logger
-	if r.wire, err = newTransport(rem, c.Auth); err != nil {
+	if r.wire, err = newTransport(rem, c.Auth, r.sent); err != nil {
 		return nil, fmt.Errorf("open %s: %w", rem.shown, err)
 	}
-	if rem.scheme == "http" && (rem.password != "" || c.Auth.PasswordFile != "") && !isLoopback(rem.host) {
+	if rem.scheme == "http" && c.Auth.sendsSecret(rem) && !isLoopback(rem.host) {
 		r.log.Warn("password is sent over plain http", "url", rem.shown)
 	}
 	if r.slot, err = takeSlot(c.Dir); err != nil {

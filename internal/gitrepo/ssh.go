@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 // Limits of an ssh connection.
 const (
 	sshDialTimeout = 30 * time.Second // connection and handshake together
-	maxSecretBytes = 1 << 20          // of a credential file
 )
 
 // sshTransport connects with one key and one known_hosts file. It asks no
@@ -83,8 +80,8 @@ func (t sshTransport) clientConfig() (*ssh.ClientConfig, error) {
 	}
 	signer, err := ssh.ParsePrivateKey(key)
 	var missing *ssh.PassphraseMissingError
-	if errors.As(err, &missing) && t.auth.PasswordFile != "" {
-		pass, perr := readSecret(t.auth.PasswordFile)
+	if errors.As(err, &missing) && t.auth.SSHPassphraseFile != "" {
+		pass, perr := readSecret(t.auth.SSHPassphraseFile)
 		if perr != nil {
 			return nil, fmt.Errorf("read passphrase of ssh key: %w", perr)
 		}
@@ -193,15 +190,3 @@ func (p *remoteProcess) wait() error {
 func shellQuote(s string) string {
 	return "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(s) + "'"
 }
-
-// readSecret reads a credential file.
-func readSecret(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSecretBytes))
-	return b, errors.Join(err, f.Close())
-}
-
-func trimNewline(b []byte) string { return strings.TrimRight(string(b), "\r\n") }
