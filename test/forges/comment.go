@@ -73,6 +73,7 @@ func sticky(s *stage) {
 	}
 	s.free("the same again", func() { s.comment(s.Forge, p.Number, pr.Comment{Key: key, Body: "waiting"}) })
 	s.comment(s.as(Alice), p.Number, pr.Comment{Body: "nice"})
+	s.see(p.Number, "with Alice's comment", func(p pr.Pull) bool { return len(p.Comments) == 2 })
 	n := s.writes(func() {
 		s.comment(s.Forge, p.Number, pr.Comment{Key: key, Body: "waiting\n\n- [x] for a person"})
 	})
