@@ -18,11 +18,12 @@ import (
 // Limits and names of the cache folder.
 const (
 	maxSlots    = 64                // processes on one Config.Dir at a time
-	maxPacks    = 128               // a cache with more packs is built anew …
-	maxLoose    = 50_000            // … and one with more objects outside packs
+	maxPacks    = 64                // a cache with more packs is packed anew …
+	maxLoose    = 10_000            // … and one with more objects outside packs
 	markerFile  = "towpath-cache"   // written last: a cache without it is half built
 	markerText  = "towpath cache 1" // followed by the URL
 	refPrefix   = "refs/origin/"    // the remote's refs/heads/x is refs/origin/heads/x here
+	seenPrefix  = "refs/seen/"      // the head of a base branch that was seen last
 	packedRefs  = "packed-refs"
 	hexHashSize = 40
 )
@@ -106,7 +107,26 @@ func checkCache(dir, url string) error {
 // sweep removes what a killed process left. Only at the start: later such files
 // may be in use.
 func sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, "objects", "pack", "tmp_*"))
+	err := os.RemoveAll(dir + ".new")
+	for _, pattern := range []string{"objects/pack/tmp_*", "*.lock", "*.new"} {
+		left, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well formed
+		for _, f := range left {
+			err = errors.Join(err, os.RemoveAll(f))
+		}
+	}
+	return err
+}
+
+// sweepPack removes what a pack that could not be stored left behind.
+func sweepPack(dir string) error {
+	left, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "tmp_[po][ab]*")) // tmp_pack_, tmp_obj_
+	indexes, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.idx"))
+	for _, f := range indexes {
+		if _, err := os.Stat(strings.TrimSuffix(f, "idx") + "pack"); errors.Is(err, fs.ErrNotExist) {
+			left = append(left, f)
+		}
+	}
+	var err error
 	for _, f := range left {
 		err = errors.Join(err, os.Remove(f))
 	}
@@ -194,47 +214,76 @@ func countLoose(dir string) int {
 	return 256 * len(files)
 }
 
-// writeRefs stores the remote's refs as one packed-refs file, replaced at once.
-func writeRefs(dir string, refs map[string]plumbing.Hash) error {
-	names := make([]string, 0, len(refs))
-	for n := range refs {
-		names = append(names, n)
+// writeRefs stores what is known of the remote as one packed-refs file, replaced
+// at once. Refs that are not followed are not in it.
+func writeRefs(dir string, v view) error {
+	var lines []string
+	for n, h := range v.refs {
+		lines = append(lines, fmt.Sprintf("%s%s %s", refPrefix, strings.TrimPrefix(n, "refs/"), h))
 	}
-	sort.Strings(names)
+	for n, h := range v.seen {
+		lines = append(lines, fmt.Sprintf("%s%s %s", seenPrefix, strings.TrimPrefix(n, "refs/"), h))
+	}
+	sort.Strings(lines)
 	var b bytes.Buffer
 	b.WriteString("# pack-refs with: sorted\n")
-	for _, n := range names {
-		fmt.Fprintf(&b, "%s %s\n", refs[n], refPrefix+strings.TrimPrefix(n, "refs/"))
+	for _, l := range lines {
+		name, hash, _ := strings.Cut(l, " ")
+		fmt.Fprintf(&b, "%s %s\n", hash, name)
 	}
 	tmp := filepath.Join(dir, packedRefs+".new")
-	if err := os.WriteFile(tmp, b.Bytes(), 0o600); err != nil {
-		return fmt.Errorf("store refs in git cache: %w", err)
+	err := os.WriteFile(tmp, b.Bytes(), 0o600)
+	if err == nil {
+		err = os.Rename(tmp, filepath.Join(dir, packedRefs))
 	}
-	if err := os.Rename(tmp, filepath.Join(dir, packedRefs)); err != nil {
-		return fmt.Errorf("store refs in git cache: %w", err)
+	if err != nil {
+		_ = os.Remove(tmp)
+		return storeError{fmt.Errorf("store refs in git cache: %w", err)}
 	}
 	return nil
 }
 
 // readRefs is the reverse of writeRefs.
-func readRefs(dir string) (map[string]plumbing.Hash, error) {
+func readRefs(dir string) (refs, seen map[string]plumbing.Hash, err error) {
 	data, err := os.ReadFile(filepath.Join(dir, packedRefs))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	refs := map[string]plumbing.Hash{}
+	refs, seen = map[string]plumbing.Hash{}, map[string]plumbing.Hash{}
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for lines.Scan() {
 		line := lines.Text()
 		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		hash, name, ok := strings.Cut(line, " ")
-		name, isOurs := strings.CutPrefix(name, refPrefix)
-		if !ok || !isOurs || !plumbing.IsHash(hash) || len(hash) != hexHashSize {
-			return nil, errors.New("its refs cannot be read")
+		into := refs
+		hash, full, ok := strings.Cut(line, " ")
+		name, isOurs := strings.CutPrefix(full, refPrefix)
+		if !isOurs {
+			into = seen
+			name, isOurs = strings.CutPrefix(full, seenPrefix)
 		}
-		refs["refs/"+name] = plumbing.NewHash(hash)
+		if !ok || !isOurs || !plumbing.IsHash(hash) || len(hash) != hexHashSize {
+			return nil, nil, errors.New("its refs cannot be read")
+		}
+		into["refs/"+name] = plumbing.NewHash(hash)
 	}
-	return refs, lines.Err()
+	if !bytes.HasSuffix(data, []byte("\n")) {
+		return nil, nil, errors.New("its refs are cut off")
+	}
+	return refs, seen, lines.Err()
+}
+
+// lastSeen is what a cache that is not usable still tells: which head of the base
+// branch was seen last, if it is one of url.
+func lastSeen(dir, url string) view {
+	marker, err := os.ReadFile(filepath.Join(dir, markerFile))
+	if err != nil || string(marker) != markerText+"\n"+url+"\n" {
+		return view{}
+	}
+	_, seen, err := readRefs(dir)
+	if err != nil {
+		return view{}
+	}
+	return view{seen: seen}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,11 +22,6 @@ const (
 	fetchTries   = 3       // when a ref moves between its listing and the pack
 )
 
-// fetched are the refs a cache follows.
-func fetched(name string) bool {
-	return strings.HasPrefix(name, "refs/heads/") || strings.HasPrefix(name, "refs/towpath/")
-}
-
 // acquire takes the right to talk to the server.
 func (r *Repo) acquire(ctx context.Context, op string) (context.Context, func(), error) {
 	select {
@@ -43,18 +37,20 @@ func (r *Repo) acquire(ctx context.Context, op string) (context.Context, func(),
 	return ctx, func() { cancel(); <-r.net }, nil
 }
 
-// Fetch brings refs/heads/* and refs/towpath/* up to date: forced (a rewritten
-// branch is followed), pruned, whole history. When nothing changed it costs one
-// listing of the refs. A cache that was found damaged, was deleted, or holds
-// too many packs or loose objects is cloned anew; commits that were made but not pushed are then
-// gone, and a Snapshot of a commit that no ref leads to any more cannot be read.
+// Fetch brings the refs that Config.Branch says up to date: forced (a rewritten
+// branch is followed, but for the base branch: ErrRewritten), pruned, whole
+// history. When nothing changed it costs one listing of the refs, reads no object
+// and writes no file. A cache that was found damaged or was deleted is cloned
+// anew; commits that were made but not pushed are then gone, and a Snapshot of a
+// commit that no ref leads to any more cannot be read. After an error what was
+// known before holds; a full disk damages nothing.
 func (r *Repo) Fetch(ctx context.Context) error {
 	ctx, release, err := r.acquire(ctx, "fetch")
 	if err != nil {
 		return err
 	}
 	defer release()
-	s, refs, err := r.state()
+	s, old, err := r.state()
 	if err != nil {
 		return err
 	}
@@ -63,12 +59,16 @@ func (r *Repo) Fetch(ctx context.Context) error {
 		return err
 	}
 	if why == "" {
-		fresh, err := r.fetchInto(ctx, s, refs)
+		fresh, err := r.fetchInto(ctx, s, old, nil)
 		if err == nil {
-			return r.fetchedRefs(refs, fresh)
+			err = r.follow(s, old, fresh)
+		}
+		if err == nil {
+			r.tidy(s)
+			return nil
 		}
 		var broken storeError
-		if !errors.As(err, &broken) {
+		if !errors.As(err, &broken) || onDisk(err) || ctx.Err() != nil {
 			return r.remoteError(ctx, "fetch", err)
 		}
 		if err := r.mayRebuild(broken.err); err != nil {
@@ -77,18 +77,107 @@ func (r *Repo) Fetch(ctx context.Context) error {
 		why = broken.Error()
 	}
 	r.log.Warn("git cache is cloned anew", "url", r.remote.shown, "dir", r.slot.dir, "reason", why)
-	if err := r.build(ctx); err != nil {
+	if err := r.build(ctx, old); err != nil {
 		return r.remoteError(ctx, "clone", err)
 	}
 	return nil
 }
 
-// fetchedRefs takes over the refs of a successful fetch.
-func (r *Repo) fetchedRefs(old, fresh map[string]plumbing.Hash) error {
-	if maps.Equal(old, fresh) {
+// follow takes over what a fetch found, unless the base branch was rewritten.
+func (r *Repo) follow(s *store, old, fresh view) error {
+	if err := r.checkBase(s, old, fresh); err != nil {
+		return err
+	}
+	return r.setView(fresh)
+}
+
+// checkBase refuses a base branch whose head does not descend from the one seen
+// last. A refused pair is remembered, so that asking again costs nothing.
+func (r *Repo) checkBase(s *store, old, fresh view) error {
+	base := headsPrefix + r.c.Branch
+	was, known := old.seen[base]
+	is, there := fresh.refs[base]
+	if !known || !there || was == is {
 		return nil
 	}
-	return r.setRefs(fresh)
+	pair := [2]plumbing.Hash{was, is}
+	if r.refused != pair {
+		yes, err := descends(s, was, is)
+		if err != nil {
+			return storeError{err}
+		}
+		if yes {
+			return nil
+		}
+	}
+	if r.c.AllowRewrite {
+		r.log.Warn("base branch was rewritten and is followed", "url", r.remote.shown, "branch", r.c.Branch, "old", was.String(), "new", is.String())
+		return nil
+	}
+	r.refused = pair
+	return fmt.Errorf("%w: %s was at %s and is at %s, which does not descend from it; "+
+		"put the old commits back, or allow the rewriting once", ErrRewritten, r.c.Branch, was, is)
+}
+
+// tidy packs what lies around when there is much of it. What fails is only said:
+// the cache serves as it is.
+func (r *Repo) tidy(s *store) {
+	if countPacks(s.dir) <= r.packs && countLoose(s.dir) <= r.loose {
+		return
+	}
+	if err := s.repack(); err != nil {
+		if !onDisk(err) {
+			err = r.broken(s, err)
+		}
+		r.log.Warn("git cache could not be packed", "url", r.remote.shown, "dir", r.slot.dir, "reason", err.Error())
+	}
+}
+
+// Bring makes the commits readable that refs of the server lead to: full names,
+// of any kind, also such as Fetch does not follow. A ref that is not there is no
+// error: its commit stays unreadable. It costs one connection, and none when the
+// cache holds all as listed last. Later fetches do not follow these refs; what
+// was downloaded stays until the cache is cloned anew. Refs shows the new heads;
+// those of followed refs stay as they were until Fetch.
+func (r *Repo) Bring(ctx context.Context, refs ...string) error {
+	ctx, release, err := r.acquire(ctx, "fetch")
+	if err != nil {
+		return err
+	}
+	defer release()
+	s, old, err := r.state()
+	if err != nil {
+		return err
+	}
+	if len(refs) == 0 || s.holds(old, refs) {
+		return nil
+	}
+	fresh, err := r.fetchInto(ctx, s, old, refs)
+	if err != nil {
+		var broken storeError
+		if errors.As(err, &broken) && !onDisk(err) && ctx.Err() == nil {
+			err = r.broken(s, err)
+		}
+		return r.remoteError(ctx, "fetch", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.view.others = fresh.others
+	return nil
+}
+
+// holds reports whether the cache has what the refs led to when they were listed.
+func (s *store) holds(v view, refs []string) bool {
+	for _, name := range refs {
+		h, ok := v.refs[name]
+		if !ok {
+			h, ok = v.others[name]
+		}
+		if !ok || !s.has(h) {
+			return false
+		}
+	}
+	return true
 }
 
 // rebuildReason says why the cache must be cloned anew, "" when it need not.
@@ -104,12 +193,6 @@ func (r *Repo) rebuildReason() (string, error) {
 			return "its folder was deleted", nil
 		}
 		return err.Error(), r.mayRebuild(err)
-	}
-	if n := countPacks(r.slot.dir); n > r.packs {
-		return fmt.Sprintf("it has %d packs", n), nil
-	}
-	if n := countLoose(r.slot.dir); n > r.loose {
-		return fmt.Sprintf("it has about %d objects outside packs", n), nil
 	}
 	return "", nil
 }
@@ -133,70 +216,118 @@ type storeError struct{ err error }
 func (e storeError) Error() string { return e.err.Error() }
 func (e storeError) Unwrap() error { return e.err }
 
-// fetchInto reads the remote's refs and brings what they need into s. known
-// are the refs s is complete for.
-func (r *Repo) fetchInto(ctx context.Context, s *store, known map[string]plumbing.Hash) (map[string]plumbing.Hash, error) {
+// fetchInto reads the remote's refs and brings into s what they need that are
+// followed, or only those named. old is what s is complete for.
+func (r *Repo) fetchInto(ctx context.Context, s *store, old view, named []string) (view, error) {
 	for try := 1; ; try++ {
-		refs, err := r.fetchOnce(ctx, s, known)
+		fresh, err := r.fetchOnce(ctx, s, old, named)
 		if err == nil {
 			r.count(func(c *Counts) { c.Fetches++ })
-			return refs, nil
+			return fresh, nil
 		}
 		if try == fetchTries || ctx.Err() != nil || !strings.Contains(err.Error(), "not our ref") {
-			return nil, err
+			return view{}, err
 		}
 	}
 }
 
-func (r *Repo) fetchOnce(ctx context.Context, s *store, known map[string]plumbing.Hash) (map[string]plumbing.Hash, error) {
+func (r *Repo) fetchOnce(ctx context.Context, s *store, old view, named []string) (view, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	sess, err := r.wire.open(ctx, uploadPack)
+	sess, err := r.connect(ctx, uploadPack)
 	if err != nil {
-		return nil, err
+		return view{}, err
 	}
 	// Close only reports how the process ended; what matters was read before.
 	defer func() { _ = sess.close() }()
-	adv, err := sess.refs(ctx)
+	adv, err := r.listed(sess.refs(ctx))
+	if err != nil {
+		return view{}, err
+	}
+	fresh := r.c.advertised(old, adv)
+	wants := s.wants(old, fresh, adv, named)
+	if len(wants) == 0 {
+		return fresh, nil
+	}
+	if err := r.receive(ctx, sess, s, r.request(adv, wants, s.haves(r.c, old))); err != nil {
+		cancel() // ends the process, whatever it still wants to send
+		return view{}, err
+	}
+	for _, h := range wants {
+		if !s.has(h) {
+			return view{}, fmt.Errorf("the server did not send %s", h)
+		}
+	}
+	return fresh, nil
+}
+
+// connect begins a conversation.
+func (r *Repo) connect(ctx context.Context, service string) (session, error) {
+	r.count(func(c *Counts) { c.Connections++ })
+	return r.wire.open(ctx, service)
+}
+
+// listed refuses repositories that cannot be read rightly.
+func (r *Repo) listed(adv *packp.AdvRefs, err error) (*packp.AdvRefs, error) {
 	if err != nil {
 		return nil, err
 	}
-	refs := map[string]plumbing.Hash{}
+	if f := adv.Capabilities.Get(capability.Capability("object-format")); len(f) > 0 && f[0] != "sha1" {
+		return nil, fmt.Errorf("%w: %s; only sha1 is", ErrFormat, f[0])
+	}
+	if n := len(adv.Shallows); n > 0 {
+		return nil, fmt.Errorf("%w: the server lacks what is before %d of its commits; "+
+			"complete it there with `git fetch --unshallow`, or use the repository it came from", ErrShallow, n)
+	}
+	return adv, nil
+}
+
+// wants lists what must be downloaded for fresh, or for the refs named.
+func (s *store) wants(old, fresh view, adv *packp.AdvRefs, named []string) []plumbing.Hash {
 	var wants []plumbing.Hash
 	asked := map[plumbing.Hash]bool{}
-	for name, h := range adv.References {
-		if !fetched(name) {
-			continue
-		}
-		refs[name] = h
-		if known[name] != h && !asked[h] && !s.has(h) {
+	add := func(h plumbing.Hash) {
+		if !asked[h] && !s.has(h) {
 			asked[h] = true
 			wants = append(wants, h)
 		}
 	}
-	if len(wants) == 0 {
-		return refs, nil
+	if named == nil {
+		for name, h := range fresh.refs {
+			if old.refs[name] != h {
+				add(h)
+			}
+		}
+		return wants
 	}
-	if err := r.receive(ctx, sess, s, request(adv, wants, s.haves(known))); err != nil {
-		cancel() // ends the process, whatever it still wants to send
-		return nil, err
-	}
-	for _, h := range wants {
-		if !s.has(h) {
-			return nil, fmt.Errorf("the server did not send %s", h)
+	for _, name := range named {
+		if h, ok := adv.References[name]; ok {
+			add(h)
 		}
 	}
-	return refs, nil
+	return wants
 }
 
-func request(adv *packp.AdvRefs, wants, haves []plumbing.Hash) *packp.UploadPackRequest {
+// request asks for everything that wants lead to and haves do not.
+func (r *Repo) request(adv *packp.AdvRefs, wants, haves []plumbing.Hash) *packp.UploadPackRequest {
 	req := packp.NewUploadPackRequestFromCapabilities(adv.Capabilities)
 	if adv.Capabilities.Supports(capability.NoProgress) {
 		_ = req.Capabilities.Set(capability.NoProgress)
 	}
+	if r.remote.needsMultiACK() {
+		_ = req.Capabilities.Set(capability.MultiACK)
+	}
 	plumbing.HashesSort(wants)
 	req.Wants, req.Haves = wants, haves
 	return req
+}
+
+// needsMultiACK recognizes Azure DevOps by its URLs: it answers only requests
+// with multi_ack, which go-git leaves out of what it says a server can. Because
+// haves and done are sent at once, its longer answer is read as any other.
+func (r remote) needsMultiACK() bool {
+	return strings.Contains(r.path, "/_git/") || strings.Contains(r.host, "ssh.dev.azure.com") ||
+		strings.Contains(r.host, "vs-ssh.visualstudio.com")
 }
 
 // receive downloads a pack to a file and only then gives it to the store, so
@@ -211,8 +342,11 @@ func (r *Repo) receive(ctx context.Context, sess session, s *store, req *packp.U
 		return errors.Join(storeError{fmt.Errorf("receive pack: %w", err)}, body.Close())
 	}
 	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
-	n, err := io.Copy(f, io.LimitReader(demux(req, body), maxPackBytes+1))
+	n, err := io.Copy(diskWriter{f}, io.LimitReader(demux(req, body), maxPackBytes+1))
 	cerr := body.Close()
+	if onDisk(err) {
+		return fmt.Errorf("receive pack: %w", err)
+	}
 	if err != nil {
 		return sess.explain(fmt.Errorf("receive pack: %w", err))
 	}
@@ -222,31 +356,51 @@ func (r *Repo) receive(ctx context.Context, sess session, s *store, req *packp.U
 	if cerr != nil {
 		return sess.explain(fmt.Errorf("receive pack: %w", cerr))
 	}
+	if err := checkSum(f, n); err != nil {
+		return sess.explain(fmt.Errorf("receive pack: %w", err))
+	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return storeError{fmt.Errorf("receive pack: %w", err)}
 	}
-	if err := s.addPack(f); err != nil {
+	if err := s.addPack(contextReader{ctx, f}); err != nil {
 		return storeError{fmt.Errorf("store pack: %w", err)}
 	}
 	return nil
 }
 
-// haves lists commits the store is complete for, newest first: tips and, for
-// the case that a branch was rewritten, some of their ancestors.
-func (s *store) haves(known map[string]plumbing.Hash) []plumbing.Hash {
-	var q queue
-	for _, h := range known {
-		q.push(s, h, 0)
-	}
+// haves lists commits the store is complete for: the base branch's head and some
+// of its ancestors, for the case that it was rewritten, then the heads of the
+// other refs, newest history unknown: reading each would cost more than it saves.
+func (s *store) haves(c Config, old view) []plumbing.Hash {
 	var out []plumbing.Hash
-	for len(out) < maxHaves {
-		c, ok := q.pop()
+	seen := map[plumbing.Hash]bool{}
+	add := func(h plumbing.Hash) {
+		if !seen[h] && len(out) < maxHaves {
+			seen[h] = true
+			out = append(out, h)
+		}
+	}
+	var q queue
+	for name, h := range old.refs {
+		if name == headsPrefix+c.Branch || c.Branch == "" && len(old.refs) < maxHaves/4 {
+			q.push(s, h, 0)
+		}
+	}
+	for len(out) < maxHaves/2 {
+		v, ok := q.pop()
 		if !ok {
 			break
 		}
-		out = append(out, c.commit.Hash)
-		for _, p := range c.commit.ParentHashes {
+		add(v.commit.Hash)
+		for _, p := range v.commit.ParentHashes {
 			q.push(s, p, 0)
+		}
+	}
+	for _, refs := range []map[string]plumbing.Hash{old.refs, old.others} {
+		for _, h := range refs {
+			if s.has(h) {
+				add(h)
+			}
 		}
 	}
 	return out

@@ -26,6 +26,13 @@ var (
 	// ErrRejected: the server took the push but refused to move a ref: a hook,
 	// a protected branch, a rule. Trying again does not help.
 	ErrRejected = errors.New("push rejected")
+	// ErrRewritten: the base branch's new head does not descend from the one seen
+	// last. Nothing is followed until Config.AllowRewrite is set.
+	ErrRewritten = errors.New("base branch was rewritten")
+	// ErrShallow: the server's own repository lacks a part of the history.
+	ErrShallow = errors.New("repository is shallow")
+	// ErrFormat: the repository names its objects by another hash than SHA-1.
+	ErrFormat = errors.New("object format is not supported")
 	// ErrClosed: the Repo was closed.
 	ErrClosed = errors.New("repository is closed")
 )
@@ -38,6 +45,14 @@ type Config struct {
 	// Dir holds the cache; it may be deleted whenever no process uses it. The
 	// first process takes Dir/clone-0, a second one at the same time Dir/clone-1, …
 	Dir string
+	// Branch is the base branch. With it only that, refs/heads/towpath/*,
+	// refs/towpath/* and refs/heads/gh-readonly-queue/Branch/* are downloaded;
+	// of other branches and pull requests the hash is known, and Bring downloads
+	// them. "" downloads every branch, and no rewriting is noticed.
+	Branch string
+	// AllowRewrite follows a base branch that was rewritten, with one warning.
+	// The head seen last is in the cache: with an empty one nothing is known.
+	AllowRewrite bool
 	// Auth names the files that hold credentials, read again at each connection.
 	Auth Auth
 	// Author signs commits; the zero value is "Towpath <towpath@localhost>".
@@ -48,7 +63,7 @@ type Config struct {
 	MaxFileSize int64
 	// Timeout limits one Fetch or Push; 0 is DefaultTimeout.
 	Timeout time.Duration
-	// Logger gets one line per rebuilt cache; nil is silent.
+	// Logger gets one line per rebuilt cache or rewritten base; nil is silent.
 	Logger *slog.Logger
 }
 
@@ -105,4 +120,6 @@ type Counts struct {
 	Pushes         int // successful pushes
 	ObjectsWritten int // blobs, trees and commits newly written by Commit
 	ObjectsSent    int // objects in the packs of all pushes
+	Connections    int // conversations begun with the server; each begins with one listing of the refs
+	ObjectsRead    int // objects read from the cache; those kept in memory count again, but decoded trees
 }

@@ -83,7 +83,7 @@ func (q *queue) pop() (*visit, bool) {
 // lookup returns a commit that a caller named: a missing one is ErrNoCommit,
 // not damage, because hashes are also kept outside the repository.
 func (r *Repo) lookup(hash string) (*store, *object.Commit, error) {
-	s, _, err := r.state()
+	s, v, err := r.state()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,7 +92,7 @@ func (r *Repo) lookup(hash string) (*store, *object.Commit, error) {
 	}
 	h := plumbing.NewHash(hash)
 	c, err := s.commit(h)
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
+	if errors.Is(err, plumbing.ErrObjectNotFound) && (!v.leadsTo(h) || s.has(h)) {
 		return nil, nil, fmt.Errorf("%w: %s in %s; it may have been rewritten away, or not been fetched yet",
 			ErrNoCommit, hash, r.remote.shown)
 	}
@@ -172,11 +172,19 @@ func (r *Repo) common(a, b string) (*queue, []*visit, error) {
 	if _, _, err := r.lookup(b); err != nil {
 		return nil, nil, err
 	}
+	q, found, err := common(s, ca.Hash, plumbing.NewHash(b))
+	if err != nil {
+		return nil, nil, r.broken(s, err)
+	}
+	return q, found, nil
+}
+
+func common(s *store, a, b plumbing.Hash) (*queue, []*visit, error) {
 	q := &queue{}
-	q.push(s, ca.Hash, fromA)
-	q.push(s, plumbing.NewHash(b), fromB)
+	q.push(s, a, fromA)
+	q.push(s, b, fromB)
 	var found []*visit
-	for slices.ContainsFunc(q.items, func(v *visit) bool { return v.flags&stale == 0 }) {
+	for q.err == nil && q.fresh() {
 		v, _ := q.pop()
 		flags := v.flags
 		if flags&(fromA|fromB) == fromA|fromB {
@@ -188,11 +196,29 @@ func (r *Repo) common(a, b string) (*queue, []*visit, error) {
 		for _, p := range v.commit.ParentHashes {
 			q.push(s, p, flags)
 		}
-		if q.err != nil {
-			return nil, nil, r.broken(s, q.err)
-		}
+	}
+	if q.err != nil {
+		return nil, nil, q.err
 	}
 	return q, slices.DeleteFunc(found, func(v *visit) bool { return v.flags&stale != 0 }), nil
+}
+
+// fresh reports whether something is queued that is not stale.
+func (q *queue) fresh() bool {
+	return slices.ContainsFunc(q.items, func(v *visit) bool { return v.flags&stale == 0 })
+}
+
+// descends reports whether b is a or one of its descendants. What the store does
+// not hold is no ancestor of what it holds.
+func descends(s *store, a, b plumbing.Hash) (bool, error) {
+	if !s.has(a) {
+		return false, nil
+	}
+	q, _, err := common(s, a, b)
+	if err != nil {
+		return false, err
+	}
+	return q.seen[a].flags&fromB != 0, nil
 }
 
 // IsAncestor reports whether a is b or one of b's ancestors; errors.Is ErrNoCommit.

@@ -44,7 +44,7 @@ func (r *Repo) Push(ctx context.Context, updates ...Update) error {
 	}
 	moved, err := r.push(ctx, s, cmds)
 	if len(moved) > 0 {
-		err = errors.Join(err, r.pushed(moved))
+		r.pushed(moved)
 	}
 	if err != nil {
 		return r.remoteError(ctx, "push to", err)
@@ -62,7 +62,7 @@ func commands(updates []Update) ([]*packp.Command, error) {
 	var out []*packp.Command
 	for _, u := range updates {
 		name := plumbing.ReferenceName(u.Ref)
-		if name.Validate() != nil || !fetched(u.Ref) {
+		if name.Validate() != nil || !pushable(u.Ref) {
 			return nil, fmt.Errorf("%q is not a ref below refs/heads/ or refs/towpath/", u.Ref)
 		}
 		if seen[u.Ref] {
@@ -82,26 +82,38 @@ func commands(updates []Update) ([]*packp.Command, error) {
 	return out, nil
 }
 
-// pushed takes over what moved.
-func (r *Repo) pushed(moved []*packp.Command) error {
-	_, refs, err := r.state()
+// pushed takes over what moved. The push has happened, so a disk that does not
+// take it is only said, and tried again at the next Fetch.
+func (r *Repo) pushed(moved []*packp.Command) {
+	_, v, err := r.state()
 	if err != nil {
-		return err
+		return // closed
 	}
-	refs = maps.Clone(refs)
+	v.refs, v.others = maps.Clone(v.refs), maps.Clone(v.others)
 	for _, c := range moved {
+		name := c.Name.String()
+		into := v.refs
+		if !r.c.follows(name) {
+			into = v.others
+		}
 		if c.New == plumbing.ZeroHash {
-			delete(refs, c.Name.String())
+			delete(into, name)
 		} else {
-			refs[c.Name.String()] = c.New
+			into[name] = c.New
 		}
 	}
-	return r.setRefs(refs)
+	v = r.c.see(v)
+	if err := r.setView(v); err != nil {
+		r.mu.Lock()
+		r.view, r.dirty = v, true
+		r.mu.Unlock()
+		r.log.Warn("git cache does not hold what was pushed", "url", r.remote.shown, "dir", r.slot.dir, "reason", err.Error())
+	}
 }
 
 // push sends the commands and returns those that the server carried out.
 func (r *Repo) push(ctx context.Context, s *store, cmds []*packp.Command) ([]*packp.Command, error) {
-	sess, err := r.wire.open(ctx, receivePack)
+	sess, err := r.connect(ctx, receivePack)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +217,7 @@ func (r *Repo) unreported(ctx context.Context, cmds []*packp.Command) ([]*packp.
 }
 
 func (r *Repo) listForPush(ctx context.Context) (*packp.AdvRefs, error) {
-	sess, err := r.wire.open(ctx, receivePack)
+	sess, err := r.connect(ctx, receivePack)
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -18,6 +18,10 @@ import (
 // elsewhere and cloning at every tick helps nobody.
 const rebuildPause = time.Hour
 
+// maxProbed is how many heads are read of a cache that is opened without a base
+// branch.
+const maxProbed = 8
+
 // Repo is one remote repository and its cache. Its methods may be called from
 // several goroutines; Fetch and Push wait for one another.
 type Repo struct {
@@ -27,13 +31,17 @@ type Repo struct {
 	wire   transport
 	sent   *secrets // that errors and log lines must not show
 	slot   *slot
-	packs  int           // a cache with more of them is built anew: maxPacks …
+	packs  int           // a cache with more of them is packed anew: maxPacks …
 	loose  int           // … and maxLoose
 	net    chan struct{} // holds one token: one Fetch or Push at a time
 
+	refused [2]plumbing.Hash // rewriting of the base that was refused; used by the holder of the token
+
 	mu      sync.Mutex // guards the rest
 	store   *store
-	refs    map[string]plumbing.Hash // of the remote; replaced, never changed
+	view    view
+	dirty   bool // the disk does not hold view
+	reads   int  // of stores that were closed
 	counts  Counts
 	damage  error // found while reading; the next Fetch builds the cache anew
 	rebuilt time.Time
@@ -87,7 +95,10 @@ func withDefaults(c Config) Config {
 
 // openCache uses the cache when it is good and clones otherwise.
 func (r *Repo) openCache(ctx context.Context) error {
-	err := errors.Join(sweep(r.slot.dir), checkCache(r.slot.dir, r.remote.shown))
+	err := checkCache(r.slot.dir, r.remote.shown)
+	if serr := sweep(r.slot.dir); serr != nil {
+		return fmt.Errorf("clear git cache: %w", serr)
+	}
 	if err == nil {
 		if err = r.load(); err == nil {
 			return nil
@@ -98,27 +109,43 @@ func (r *Repo) openCache(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.Timeout)
 	defer cancel()
-	if err := r.build(ctx); err != nil {
+	if err := r.build(ctx, lastSeen(r.slot.dir, r.remote.shown)); err != nil {
 		return r.remoteError(ctx, "clone", err)
 	}
 	return nil
 }
 
-// load opens a cache that passed checkCache and reads the tip of every ref.
+// load opens a cache that passed checkCache. It looks whether every followed ref
+// leads to something, and reads the base branch's head; without a base branch,
+// those of a few refs.
 func (r *Repo) load() error {
-	refs, err := readRefs(r.slot.dir)
+	refs, seen, err := readRefs(r.slot.dir)
 	if err != nil {
 		return fmt.Errorf("its refs cannot be read: %w", err)
 	}
-	s := openStore(r.slot.dir)
-	for name, h := range refs {
-		if err := readable(s, h); err != nil {
+	v := view{seen: seen}
+	v.refs, v.others = r.c.sort(refs)
+	s, err := openStore(r.slot.dir)
+	if err != nil {
+		return err
+	}
+	probed := 0
+	for name, h := range v.refs {
+		err := s.lacks(h)
+		if read := name == headsPrefix+r.c.Branch; err == nil && (read || r.c.Branch == "" && probed < maxProbed) {
+			probed++
+			err = readable(s, h)
+		}
+		if err != nil {
 			return errors.Join(fmt.Errorf("%s: %w", name, err), s.close())
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.store, r.refs = s, refs
+	if r.store != nil {
+		r.reads += r.store.reads()
+	}
+	r.store, r.view, r.dirty = s, r.c.see(v), false
 	return nil
 }
 
@@ -136,8 +163,9 @@ func readable(s *store, h plumbing.Hash) error {
 }
 
 // build clones into a new folder and puts it in the cache's place when it is
-// whole, so that a failed clone leaves what was there.
-func (r *Repo) build(ctx context.Context) error {
+// whole, so that a failed clone leaves what was there. Of old only what was seen
+// last counts.
+func (r *Repo) build(ctx context.Context, old view) error {
 	fresh := r.slot.dir + ".new"
 	if err := os.RemoveAll(fresh); err != nil {
 		return fmt.Errorf("clear git cache: %w", err)
@@ -145,16 +173,31 @@ func (r *Repo) build(ctx context.Context) error {
 	if err := initCache(fresh); err != nil {
 		return err
 	}
-	s := openStore(fresh)
-	refs, err := r.fetchInto(ctx, s, nil)
+	s, err := openStore(fresh)
+	if err != nil {
+		return err
+	}
+	v, err := r.fetchInto(ctx, s, view{seen: old.seen}, nil)
+	if err == nil {
+		err = r.checkBase(s, old, v)
+	}
 	err = errors.Join(err, s.close())
 	if err == nil {
-		err = errors.Join(writeRefs(fresh, refs), writeMarker(fresh, r.remote.shown))
+		err = errors.Join(writeRefs(fresh, v), writeMarker(fresh, r.remote.shown))
 	}
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(fresh))
 	}
-	return r.replaceCache(fresh)
+	if err := r.replaceCache(fresh); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.view = v // with what only a listing tells
+	r.mu.Unlock()
+	// Indexing a first pack takes memory in the size of the history, a tick a
+	// fraction: what it leaves is given back at once.
+	debug.FreeOSMemory()
+	return nil
 }
 
 // replaceCache moves a whole cache into its place and opens it.
@@ -202,7 +245,12 @@ func (r *Repo) URL() string { return r.remote.shown }
 func (r *Repo) Counts() Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.counts
+	c := r.counts
+	c.ObjectsRead = r.reads
+	if r.store != nil {
+		c.ObjectsRead += r.store.reads()
+	}
+	return c
 }
 
 // count changes the counters.
@@ -212,22 +260,27 @@ func (r *Repo) count(f func(*Counts)) {
 	f(&r.counts)
 }
 
-// state returns the store and the refs to work with.
-func (r *Repo) state() (*store, map[string]plumbing.Hash, error) {
+// state returns the store and the view to work with.
+func (r *Repo) state() (*store, view, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
-		return nil, nil, ErrClosed
+		return nil, view{}, ErrClosed
 	}
-	return r.store, r.refs, nil
+	return r.store, r.view, nil
 }
 
-// setRefs replaces the view of the remote, in memory and on disk.
-func (r *Repo) setRefs(refs map[string]plumbing.Hash) error {
+// setView replaces the view of the remote, on disk and then in memory.
+func (r *Repo) setView(v view) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refs = refs
-	return writeRefs(r.slot.dir, refs)
+	if r.dirty || !v.sameOnDisk(r.view) {
+		if err := writeRefs(r.slot.dir, v); err != nil {
+			return err
+		}
+	}
+	r.view, r.dirty = v, false
+	return nil
 }
 
 // broken notes that the cache lacks what it should hold, so that the next Fetch
@@ -245,38 +298,4 @@ func (r *Repo) broken(s *store, err error) error {
 		r.damage = err
 	}
 	return fmt.Errorf("git cache of %s is damaged (the next fetch clones it anew): %w", r.remote.shown, err)
-}
-
-// Refs returns the full names of the remote's refs that begin with prefix and
-// what they point to, as of the last Fetch or Push.
-func (r *Repo) Refs(prefix string) (map[string]string, error) {
-	_, refs, err := r.state()
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]string{}
-	for n, h := range refs {
-		if strings.HasPrefix(n, prefix) {
-			out[n] = h.String()
-		}
-	}
-	return out, nil
-}
-
-// Head returns the commit of a branch as of the last Fetch or Push; errors.Is
-// ErrNoBranch, or ErrEmpty when there is no branch at all.
-func (r *Repo) Head(branch string) (string, error) {
-	_, refs, err := r.state()
-	if err != nil {
-		return "", err
-	}
-	if h, ok := refs["refs/heads/"+branch]; ok {
-		return h.String(), nil
-	}
-	for n := range refs {
-		if strings.HasPrefix(n, "refs/heads/") {
-			return "", fmt.Errorf("%w: %q in %s; push it, or name another branch", ErrNoBranch, branch, r.remote.shown)
-		}
-	}
-	return "", fmt.Errorf("%w: %s has no commits; push a first commit to branch %q", ErrEmpty, r.remote.shown, branch)
 }

@@ -1,13 +1,11 @@
 package gitrepo
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -17,8 +15,8 @@ import (
 
 // Limits of what is kept in memory.
 const (
-	objectCacheBytes = 64 << 20 // decoded objects
-	maxCachedTrees   = 8192     // decoded trees; all are dropped when there are more
+	objectCacheBytes = 32 << 20 // decoded objects
+	maxCachedEntries = 400_000  // entries of decoded trees, about 60 bytes each; all are dropped when there are more
 	maxTreeBytes     = 64 << 20 // one tree or commit object
 )
 
@@ -27,17 +25,35 @@ const (
 type store struct {
 	dir string
 
-	mu    sync.Mutex
-	fs    *filesystem.Storage
-	trees map[plumbing.Hash]*tree
+	mu      sync.Mutex
+	fs      *filesystem.Storage
+	loose   *looseFS
+	trees   map[plumbing.Hash]*tree
+	entries int // of all trees
+	count   int // objects read
 }
 
-func openStore(dir string) *store {
+func openStore(dir string) (*store, error) {
+	s := &store{dir: dir, trees: map[plumbing.Hash]*tree{}}
+	return s, s.reopen()
+}
+
+// reopen forgets what is known of the files. The caller holds mu, or nobody else
+// has the store.
+func (s *store) reopen() error {
+	if s.fs != nil {
+		_ = s.fs.Close() // only read
+	}
+	loose, err := newLooseFS(s.dir)
+	if err != nil {
+		return fmt.Errorf("open git cache: %w", err)
+	}
 	// A descriptor per pack stays open: opening a pack for each object costs
 	// more than reading it.
-	fs := filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(objectCacheBytes),
+	s.loose = loose
+	s.fs = filesystem.NewStorageWithOptions(loose, cache.NewObjectLRU(objectCacheBytes),
 		filesystem.Options{KeepDescriptors: true})
-	return &store{dir: dir, fs: fs, trees: map[plumbing.Hash]*tree{}}
+	return nil
 }
 
 func (s *store) close() error {
@@ -46,11 +62,21 @@ func (s *store) close() error {
 	return s.fs.Close()
 }
 
-// has reports whether the object is there, without reading it.
-func (s *store) has(h plumbing.Hash) bool {
+// reads is how many objects were read.
+func (s *store) reads() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.fs.HasEncodedObject(h) == nil
+	return s.count
+}
+
+// has reports whether the object is there, without reading it.
+func (s *store) has(h plumbing.Hash) bool { return s.lacks(h) == nil }
+
+// lacks says why the object cannot be read, as far as that shows without reading it.
+func (s *store) lacks(h plumbing.Hash) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fs.HasEncodedObject(h)
 }
 
 // read returns the bytes of an object of at most limit bytes; errTooLarge otherwise.
@@ -68,16 +94,15 @@ func (e errTooLarge) Error() string {
 }
 
 func (s *store) readLocked(t plumbing.ObjectType, h plumbing.Hash, limit int64) ([]byte, error) {
-	size, err := s.fs.EncodedObjectSize(h)
-	if err != nil {
-		return nil, fmt.Errorf("read %s %s: %w", t, h, err)
-	}
-	if size > limit {
-		return nil, errTooLarge{size, limit}
-	}
+	s.count++
+	// Only small objects are unpacked by this; of others it tells the size.
 	o, err := s.fs.EncodedObject(t, h)
 	if err != nil {
 		return nil, fmt.Errorf("read %s %s: %w", t, h, err)
+	}
+	size := o.Size()
+	if size > limit {
+		return nil, errTooLarge{size, limit}
 	}
 	r, err := o.Reader()
 	if err != nil {
@@ -124,8 +149,9 @@ func (s *store) tree(h plumbing.Hash) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read tree %s: %w", h, err)
 	}
-	if len(s.trees) >= maxCachedTrees {
+	if s.entries += len(t.entries) + 1; s.entries > maxCachedEntries {
 		clear(s.trees)
+		s.entries = len(t.entries) + 1
 	}
 	s.trees[h] = t
 	return t, nil
@@ -158,29 +184,23 @@ func (s *store) put(t plumbing.ObjectType, data []byte) (plumbing.Hash, bool, er
 	o.SetType(t)
 	_, _ = o.Write(data) // a MemoryObject never fails to take bytes
 	if _, err := s.fs.SetEncodedObject(o); err != nil {
-		return h, false, fmt.Errorf("write %s %s: %w", t, h, err)
+		return h, false, errors.Join(fmt.Errorf("write %s %s: %w", t, h, err), sweepPack(s.dir))
 	}
+	s.loose.add(h)
 	return h, true, nil
 }
 
-// addPack stores a received pack with its index.
+// addPack stores a received pack with its index, or nothing of it.
 func (s *store) addPack(r io.Reader) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := packfile.UpdateObjectStorage(s.fs, r)
-	if errors.Is(err, packfile.ErrEmptyPackfile) {
-		return nil
-	}
-	return err
+	return s.addPackLocked(r)
 }
 
-// pack encodes objects into a pack, undeltified: there are few and they are small.
-func (s *store) pack(hashes []plumbing.Hash) (*bytes.Buffer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var b bytes.Buffer
-	if _, err := packfile.NewEncoder(&b, s.fs, false).Encode(hashes, 0); err != nil {
-		return nil, fmt.Errorf("pack %d objects: %w", len(hashes), err)
+func (s *store) addPackLocked(r io.Reader) error {
+	err := packfile.UpdateObjectStorage(s.fs, r)
+	if err == nil || errors.Is(err, packfile.ErrEmptyPackfile) {
+		return nil
 	}
-	return &b, nil
+	return errors.Join(err, sweepPack(s.dir), s.reopen())
 }

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,23 +42,55 @@ func (e entry) kind() string {
 // tree is a decoded tree object; it is shared and never changed.
 type tree struct {
 	hash    plumbing.Hash
-	entries []entry        // in Git's order
-	index   map[string]int // name → index in entries
+	entries []entry        // in Git's order …
+	index   map[string]int // … or, where a tree has another, name → index in entries
 }
 
 func (t *tree) find(name string) (entry, bool) {
-	i, ok := t.index[name]
-	if !ok {
-		return entry{}, false
+	if t.index != nil {
+		i, ok := t.index[name]
+		if !ok {
+			return entry{}, false
+		}
+		return t.entries[i], true
 	}
-	return t.entries[i], true
+	for _, dir := range []bool{false, true} { // the two places where it may be
+		i, ok := slices.BinarySearchFunc(t.entries, name, func(e entry, name string) int {
+			return compareNames(e.name, e.isDir(), name, dir)
+		})
+		if ok {
+			return t.entries[i], true
+		}
+	}
+	return entry{}, false
+}
+
+// compareNames is Git's order: a directory compares as if its name ended in a slash.
+func compareNames(a string, aDir bool, b string, bDir bool) int {
+	n := min(len(a), len(b))
+	if c := strings.Compare(a[:n], b[:n]); c != 0 {
+		return c
+	}
+	return int(byteAt(a, n, aDir)) - int(byteAt(b, n, bDir))
+}
+
+// byteAt is the byte at i; 0 is the end, which no name holds.
+func byteAt(s string, i int, dir bool) byte {
+	switch {
+	case i < len(s):
+		return s[i]
+	case dir:
+		return '/'
+	}
+	return 0
 }
 
 var errMalformedTree = errors.New("malformed tree object")
 
 // decodeTree parses a tree object. Names that could leave the tree are refused.
 func decodeTree(h plumbing.Hash, data []byte) (*tree, error) {
-	t := &tree{hash: h, index: map[string]int{}}
+	t := &tree{hash: h, entries: make([]entry, 0, bytes.Count(data, []byte{0}))}
+	sorted := true
 	for len(data) > 0 {
 		sp := bytes.IndexByte(data, ' ')
 		nul := bytes.IndexByte(data, 0)
@@ -74,31 +106,46 @@ func decodeTree(h plumbing.Hash, data []byte) (*tree, error) {
 		if e.name == "" || e.name == "." || e.name == ".." || strings.Contains(e.name, "/") {
 			return nil, fmt.Errorf("%w: name %q", errMalformedTree, e.name)
 		}
-		if _, dup := t.index[e.name]; dup {
-			return nil, fmt.Errorf("%w: name %q twice", errMalformedTree, e.name)
+		if n := len(t.entries); n > 0 {
+			last := t.entries[n-1]
+			sorted = sorted && compareNames(last.name, last.isDir(), e.name, e.isDir()) < 0
 		}
-		t.index[e.name] = len(t.entries)
 		t.entries = append(t.entries, e)
 		data = data[nul+1+len(h):]
 	}
-	return t, nil
+	t.entries = slices.Clip(t.entries)
+	return t, t.check(sorted)
 }
 
-// encodeTree sorts entries by Git's rule (a directory compares as if its name
-// ended in a slash) and returns the bytes of the tree object.
+// check refuses a name that is there twice, and makes the index of a tree that
+// is not sorted.
+func (t *tree) check(sorted bool) error {
+	if !sorted {
+		index := map[string]int{}
+		for i, e := range t.entries {
+			if _, dup := index[e.name]; dup {
+				return fmt.Errorf("%w: name %q twice", errMalformedTree, e.name)
+			}
+			index[e.name] = i
+		}
+		t.index = index
+		return nil
+	}
+	for _, e := range t.entries {
+		if other, _ := t.find(e.name); other != e { // a file and a directory of one name
+			return fmt.Errorf("%w: name %q twice", errMalformedTree, e.name)
+		}
+	}
+	return nil
+}
+
+// encodeTree sorts entries by Git's rule and returns the bytes of the tree object.
 func encodeTree(entries []entry) []byte {
-	sort.Slice(entries, func(i, j int) bool { return sortName(entries[i]) < sortName(entries[j]) })
+	slices.SortFunc(entries, func(a, b entry) int { return compareNames(a.name, a.isDir(), b.name, b.isDir()) })
 	var b bytes.Buffer
 	for _, e := range entries {
 		fmt.Fprintf(&b, "%o %s\x00", uint32(e.mode), e.name)
 		b.Write(e.hash[:])
 	}
 	return b.Bytes()
-}
-
-func sortName(e entry) string {
-	if e.isDir() {
-		return e.name + "/"
-	}
-	return e.name
 }
