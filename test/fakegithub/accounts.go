@@ -98,6 +98,7 @@ type token struct {
 	user    *user
 	app     *App              // of installation tokens and JWTs
 	jwt     bool              // the App itself and no installation
+	scopes  []string          // of a classic token; nil: it is a fine-grained one
 	repos   []string          // names the installation token is for; nil: all of the owner's
 	rights  map[string]string // of the installation token
 	expires time.Time         // zero: never
@@ -108,6 +109,15 @@ func (s *Server) newToken(prefix string, t *token) string {
 	t.text = prefix + base64.RawURLEncoding.EncodeToString(sum[:27])
 	s.tokens[t.text] = t
 	return t.text
+}
+
+// Scopes makes a person's token a classic one, of which every answer tells the scopes.
+func (s *Server) Scopes(token string, scopes ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tokens[token]; t != nil {
+		t.scopes = append([]string{}, scopes...)
+	}
 }
 
 // Revoke makes a token useless at once.

@@ -1,6 +1,7 @@
 package fakegithub
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,6 +67,16 @@ func getApp(c *call) (*answer, error) {
 func repoInstallation(c *call) (*answer, error) {
 	if err := c.onlyApp(); err != nil {
 		return nil, err
+	}
+	return ok(c.s.viewInstallation(c.who.app))
+}
+
+func getInstallation(c *call) (*answer, error) {
+	if err := c.onlyApp(); err != nil {
+		return nil, err
+	}
+	if id, err := c.number("installation_id"); err != nil || id != c.who.app.Installation {
+		return nil, notFound()
 	}
 	return ok(c.s.viewInstallation(c.who.app))
 }
@@ -162,6 +173,21 @@ func (c *call) team() (*Team, error) {
 		return nil, notFound()
 	}
 	return t, nil
+}
+
+func listTeams(c *call) (*answer, error) {
+	org := c.params["org"]
+	if c.who.app != nil && (!strings.EqualFold(c.who.app.Owner, org) || !c.who.permits("members", "read")) {
+		return nil, fail(http.StatusForbidden, "Resource not accessible by integration")
+	}
+	names := slices.Sorted(maps.Keys(c.s.teams))
+	var all []any
+	for _, name := range names {
+		if t := c.s.teams[name]; strings.EqualFold(t.Org, org) {
+			all = append(all, c.s.viewTeam(t))
+		}
+	}
+	return c.list(all)
 }
 
 func listMembers(c *call) (*answer, error) {

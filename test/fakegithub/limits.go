@@ -146,6 +146,9 @@ func (s *Server) charge(c *call, a *answer) {
 	for name, value := range s.rate(u) {
 		a.header.Set("X-RateLimit-"+strings.ToUpper(name[:1])+name[1:], fmt.Sprint(value))
 	}
+	if c.who.scopes != nil {
+		a.header.Set("X-OAuth-Scopes", strings.Join(c.who.scopes, ", "))
+	}
 	a.header.Set("X-RateLimit-Resource", resource)
 	a.header.Set("X-GitHub-Request-Id", fmt.Sprintf("FAKE:%06d", len(s.requests)))
 	a.header.Set("Date", s.now().Format(http.TimeFormat))

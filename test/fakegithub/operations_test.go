@@ -224,11 +224,14 @@ func (st *stage) accountOperations(t *testing.T, ann *asker, app *App, jwt strin
 	wantAt(t, ann.do(200, "GET", "/orgs/acme/teams/sre/members", nil), "bot", 1, "login")
 	wantAt(t, ann.do(200, "GET", "/orgs/acme/teams/sre/memberships/ann", nil), "active", "state")
 	ann.do(404, "GET", "/orgs/acme/teams/sre/memberships/boss", nil)
+	wantAt(t, ann.do(200, "GET", "/orgs/acme/teams", nil), "sre", 0, "slug")
 	wantAt(t, ann.do(200, "POST", "/graphql", obj{"query": "{ viewer { login } }"}), "ann", "data", "viewer", "login")
 
 	self := &asker{t, st, jwt, ann.http}
 	wantAt(t, self.do(200, "GET", "/app", nil), "towpath", "slug")
 	wantAt(t, self.do(200, "GET", "installation", nil), app.Installation, "id")
+	wantAt(t, self.do(200, "GET", fmt.Sprintf("/app/installations/%d", app.Installation), nil), app.Installation, "id")
+	self.do(404, "GET", "/app/installations/999999", nil)
 	v := self.do(201, "POST", fmt.Sprintf("/app/installations/%d/access_tokens", app.Installation), obj{"repositories": []string{name}})
 	inst := &asker{t, st, fmt.Sprint(at(v, "token")), ann.http}
 	wantAt(t, inst.do(200, "GET", "/installation/repositories", nil), 1, "total_count")

@@ -22,6 +22,8 @@ type Protection struct {
 	LinearHistory    bool
 	AllowForcePushes bool
 	AllowDeletions   bool
+	Signed           bool // commits must be
+	Conversations    bool // must be resolved
 	// Push are the logins that may push and merge; nil: everybody with write access.
 	Push []string
 }
@@ -35,6 +37,8 @@ type ReviewRule struct {
 	Bypass       []string
 	Reviewers    []RequiredReviewers // of rulesets only
 	Methods      []string            // of rulesets only: merge, squash, rebase; nil: all
+	// Conversations must be resolved: only told, there are none.
+	Conversations bool
 }
 
 // RequiredReviewers is the rule that a team approves changes of some files.
@@ -60,7 +64,9 @@ type Ruleset struct {
 	Deletion    bool
 	NoForcePush bool
 	Linear      bool
-	Update      bool // only who may bypass pushes
+	Update      bool     // only who may bypass pushes
+	Signed      bool     // required_signatures, only told
+	Told        []string // other kinds of rules, without parameters, only told
 }
 
 // BypassActor may do what a ruleset forbids.

@@ -40,8 +40,8 @@ func getProtection(c *call) (*answer, error) {
 	v := obj{
 		"url": url, "enforce_admins": obj{"url": url + "/enforce_admins", "enabled": p.EnforceAdmins},
 		"required_linear_history": on(p.LinearHistory), "allow_force_pushes": on(p.AllowForcePushes), "allow_deletions": on(p.AllowDeletions),
-		"block_creations": on(false), "required_conversation_resolution": on(false), "lock_branch": on(false), "allow_fork_syncing": on(false),
-		"required_signatures": obj{"url": url + "/required_signatures", "enabled": false},
+		"block_creations": on(false), "required_conversation_resolution": on(p.Conversations), "lock_branch": on(false), "allow_fork_syncing": on(false),
+		"required_signatures": obj{"url": url + "/required_signatures", "enabled": p.Signed},
 	}
 	if p.Reviews != nil {
 		reviews := obj{
@@ -103,6 +103,10 @@ func (rs *Ruleset) rules(s *Server) []obj {
 	add(rs.NoForcePush, "non_fast_forward", nil)
 	add(rs.Linear, "required_linear_history", nil)
 	add(rs.Update, "update", nil)
+	add(rs.Signed, "required_signatures", nil)
+	for _, kind := range rs.Told {
+		add(true, kind, nil)
+	}
 	if rs.PullRequest != nil {
 		add(true, "pull_request", rs.PullRequest.parameters(s))
 	}
@@ -138,7 +142,7 @@ func (r *ReviewRule) parameters(s *Server) obj {
 	v := obj{
 		"dismiss_stale_reviews_on_push": r.DismissStale, "require_code_owner_review": r.CodeOwners,
 		"require_last_push_approval": r.LastPush, "required_approving_review_count": r.Approvals,
-		"required_review_thread_resolution": false,
+		"required_review_thread_resolution": r.Conversations,
 	}
 	if r.Methods != nil {
 		v["allowed_merge_methods"] = r.Methods

@@ -17,8 +17,10 @@ func table() []*route {
 		get("/rate_limit", "", getRateLimit),
 		get("/user", "", getUser),
 		get("/app", "", getApp),
+		get("/app/installations/{installation_id}", "", getInstallation),
 		write(http.MethodPost, "/app/installations/{installation_id}/access_tokens", roleNone, "", createInstallationToken),
 		get("/installation/repositories", "", installationRepos),
+		get("/orgs/{org}/teams", "", listTeams),
 		get("/orgs/{org}/teams/{team_slug}/members", "", listMembers),
 		get("/orgs/{org}/teams/{team_slug}/memberships/{username}", "", getMembership),
 
