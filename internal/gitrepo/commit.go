@@ -21,7 +21,9 @@ const maxPathBytes = 4096
 
 // Commit writes the blobs, trees and the commit of a Change into the cache only;
 // nothing is checked out and only directories on the way to a change are
-// written. The same Change (with its Time) has the same hash everywhere. When
+// written. The same Change (with its Time) has the same hash everywhere, also
+// when it is signed, but for ECDSA and DSA keys of OpenPGP, which sign anew each
+// time. A key that cannot be read is an error; nothing can be pushed then. When
 // the tree is Parent's and AllowEmpty is not set, nothing is written and the
 // parent itself is returned: Hash == Change.Parent.
 func (r *Repo) Commit(ctx context.Context, c Change) (Commit, error) {
@@ -288,8 +290,7 @@ func (w *writer) write(c Change, root plumbing.Hash) (Commit, error) {
 		at = w.repo.c.Now()
 	}
 	at = at.UTC().Truncate(time.Second)
-	committer := w.repo.c.Author.clean()
-	author := committer
+	committer, author := w.repo.c.Committer.clean(), w.repo.c.Author.clean()
 	if c.Author != (Identity{}) {
 		author = c.Author.clean()
 	}
@@ -304,7 +305,15 @@ func (w *writer) write(c Change, root plumbing.Hash) (Commit, error) {
 	}
 	fmt.Fprintf(&b, "author %s <%s> %d +0000\n", author.Name, author.Email, at.Unix())
 	fmt.Fprintf(&b, "committer %s <%s> %d +0000\n\n%s", committer.Name, committer.Email, at.Unix(), message)
-	h, err := w.put(plumbing.CommitObject, b.Bytes())
+	data := b.Bytes()
+	signature, err := w.repo.signer.signature(data, at)
+	if err != nil {
+		return Commit{}, err
+	}
+	if signature != "" {
+		data = withSignature(data, signature)
+	}
+	h, err := w.put(plumbing.CommitObject, data)
 	if err != nil {
 		return Commit{}, err
 	}
@@ -314,6 +323,17 @@ func (w *writer) write(c Change, root plumbing.Hash) (Commit, error) {
 		made.Parents = []string{c.Parent}
 	}
 	return made, nil
+}
+
+// or fills in what is empty.
+func (i Identity) or(other Identity) Identity {
+	if i.clean().Name == "" {
+		i.Name = other.Name
+	}
+	if i.clean().Email == "" {
+		i.Email = other.Email
+	}
+	return i
 }
 
 // clean drops what Git's format cannot hold.

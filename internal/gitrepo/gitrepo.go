@@ -55,8 +55,12 @@ type Config struct {
 	AllowRewrite bool
 	// Auth names the files that hold credentials, read again at each connection.
 	Auth Auth
-	// Author signs commits; the zero value is "Towpath <towpath@localhost>".
+	// Author is who commits are by; what is empty is "Towpath", "towpath@localhost".
 	Author Identity
+	// Committer is who makes them; what is empty is Author's.
+	Committer Identity
+	// Sign signs every commit with a key; the zero value signs none.
+	Sign Signing
 	// Now is the clock of commits; nil is time.Now.
 	Now func() time.Time
 	// MaxFileSize limits what is read from one file; 0 is DefaultMaxFileSize.
@@ -102,7 +106,7 @@ type Change struct {
 	// AllowEmpty makes a commit even when the tree is Parent's.
 	AllowEmpty bool
 	Message    string
-	Author     Identity  // zero: Config.Author. The committer is always Config.Author
+	Author     Identity  // zero: Config.Author. The committer is always Config.Committer
 	Time       time.Time // zero: Config.Now; kept to the second, in UTC
 }
 

@@ -163,7 +163,11 @@ func (m *messages) Write(p []byte) (int, error) {
 func (m *messages) String() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return oneLine(m.b.String())
+	text := m.b.String()
+	if len(text) == maxMessages { // cut off: half a word could be half a secret, which nobody knows
+		text = text[:strings.LastIndexAny(text, " \n\r\t")+1]
+	}
+	return oneLine(text)
 }
 
 // oneLine makes text of a server fit for an error or a log line.

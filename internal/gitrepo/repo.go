@@ -30,6 +30,7 @@ type Repo struct {
 	remote remote
 	wire   transport
 	sent   *secrets // that errors and log lines must not show
+	signer *signer
 	slot   *slot
 	packs  int           // a cache with more of them is packed anew: maxPacks …
 	loose  int           // … and maxLoose
@@ -56,8 +57,11 @@ func Open(ctx context.Context, c Config) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{c: withDefaults(c), remote: rem, sent: &secrets{}, packs: maxPacks, loose: maxLoose, net: make(chan struct{}, 1)}
+	r := &Repo{c: withDefaults(c), remote: rem, sent: &secrets{}, signer: &signer{from: c.Sign}, packs: maxPacks, loose: maxLoose, net: make(chan struct{}, 1)}
 	r.log = r.c.Logger
+	if err := c.Sign.check(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", rem.shown, err)
+	}
 	if r.wire, err = newTransport(rem, c.Auth, r.sent); err != nil {
 		return nil, fmt.Errorf("open %s: %w", rem.shown, err)
 	}
@@ -75,9 +79,8 @@ func Open(ctx context.Context, c Config) (*Repo, error) {
 }
 
 func withDefaults(c Config) Config {
-	if c.Author == (Identity{}) {
-		c.Author = Identity{Name: "Towpath", Email: "towpath@localhost"}
-	}
+	c.Author = c.Author.or(Identity{Name: "Towpath", Email: "towpath@localhost"})
+	c.Committer = c.Committer.or(c.Author)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

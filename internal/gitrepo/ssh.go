@@ -6,22 +6,26 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 )
 
-// Limits of an ssh connection.
+// Limits of an ssh connection. A peer that does not answer aliveMissed questions
+// in a row is dead; everything ends with the context besides.
 const (
 	sshDialTimeout = 30 * time.Second // connection and handshake together
+	aliveInterval  = 30 * time.Second
+	aliveMissed    = 4
 )
 
-// sshTransport connects with one key and one known_hosts file. It asks no
-// agent and reads nothing of ~/.ssh, so what it does is what Config says.
+// sshTransport connects with the keys and the one known_hosts file that Auth
+// names. It reads nothing of ~/.ssh, and asks the ssh agent only when told to.
 type sshTransport struct {
 	remote remote
 	auth   Auth
+	alive  time.Duration // between two questions whether the peer lives; 0 is aliveInterval
 }
 
 func (t sshTransport) close() {}
@@ -31,29 +35,41 @@ func (t sshTransport) open(ctx context.Context, service string) (session, error)
 	if err != nil {
 		return nil, err
 	}
-	s, err := startRemote(ctx, client, service+" "+shellQuote(t.remote.path))
+	// Opening the session and starting the command know no context either.
+	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	s, err := startRemote(ctx, client, service+" "+shellQuote(t.remote.path), t.alive)
+	stop()
 	if err != nil {
 		_ = client.Close()
+		_ = client.Wait()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return nil, err
 	}
 	return s, nil
 }
 
-// addr is host:port of the server.
+// addr is host:port of the server, as known_hosts has it.
 func (t sshTransport) addr() string {
-	if host, port, err := net.SplitHostPort(t.remote.host); err == nil {
-		return net.JoinHostPort(host, port)
+	if host, port, err := net.SplitHostPort(t.remote.host); err == nil && port != "" {
+		return net.JoinHostPort(strings.ToLower(host), port)
 	}
-	return net.JoinHostPort(strings.Trim(t.remote.host, "[]"), "22")
+	return net.JoinHostPort(strings.ToLower(strings.Trim(strings.TrimSuffix(t.remote.host, ":"), "[]")), "22")
 }
 
 func (t sshTransport) dial(ctx context.Context) (*ssh.Client, error) {
-	config, err := t.clientConfig()
+	ctx, cancel := context.WithTimeout(ctx, sshDialTimeout)
+	defer cancel()
+	hosts, err := readKnownHosts(t.auth.KnownHostsFile, t.addr())
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, sshDialTimeout)
-	defer cancel()
+	keys, end, err := t.auth.clientKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", t.addr())
 	if err != nil {
@@ -61,7 +77,13 @@ func (t sshTransport) dial(ctx context.Context) (*ssh.Client, error) {
 	}
 	// The handshake knows no context; closing the connection ends it.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	c, chans, reqs, err := ssh.NewClientConn(conn, t.addr(), config)
+	c, chans, reqs, err := ssh.NewClientConn(conn, t.addr(), &ssh.ClientConfig{
+		User:              t.remote.user,
+		Auth:              []ssh.AuthMethod{keys},
+		HostKeyCallback:   hosts.callback,
+		HostKeyAlgorithms: hosts.algorithms(),
+		Timeout:           sshDialTimeout,
+	})
 	if !stop() && err == nil {
 		_ = c.Close()
 		err = context.Cause(ctx)
@@ -73,70 +95,13 @@ func (t sshTransport) dial(ctx context.Context) (*ssh.Client, error) {
 	return ssh.NewClient(c, chans, reqs), nil
 }
 
-func (t sshTransport) clientConfig() (*ssh.ClientConfig, error) {
-	key, err := readSecret(t.auth.SSHKeyFile)
-	if err != nil {
-		return nil, fmt.Errorf("read ssh key: %w", err)
-	}
-	signer, err := ssh.ParsePrivateKey(key)
-	var missing *ssh.PassphraseMissingError
-	if errors.As(err, &missing) && t.auth.SSHPassphraseFile != "" {
-		pass, perr := readSecret(t.auth.SSHPassphraseFile)
-		if perr != nil {
-			return nil, fmt.Errorf("read passphrase of ssh key: %w", perr)
-		}
-		signer, err = ssh.ParsePrivateKeyWithPassphrase(key, []byte(trimNewline(pass)))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read ssh key %s: %w", t.auth.SSHKeyFile, err)
-	}
-	check, err := knownhosts.New(t.auth.KnownHostsFile)
-	if err != nil {
-		return nil, fmt.Errorf("read known hosts: %w", err)
-	}
-	return &ssh.ClientConfig{
-		User:              t.remote.user,
-		Auth:              []ssh.AuthMethod{ssh.PublicKeys(signer)},
-		HostKeyCallback:   check,
-		HostKeyAlgorithms: knownAlgorithms(check, t.addr()),
-		Timeout:           sshDialTimeout,
-	}, nil
-}
-
-// knownAlgorithms asks known_hosts which kinds of key it holds for addr, so
-// that the server shows one of those and not another it also has.
-func knownAlgorithms(check ssh.HostKeyCallback, addr string) []string {
-	var keyErr *knownhosts.KeyError
-	if err := check(addr, &net.TCPAddr{IP: net.IPv4zero}, noKey{}); !errors.As(err, &keyErr) {
-		return nil
-	}
-	var out []string
-	for _, k := range keyErr.Want {
-		if k.Key.Type() == ssh.KeyAlgoRSA {
-			out = append(out, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256)
-			continue
-		}
-		out = append(out, k.Key.Type())
-	}
-	return out
-}
-
-// noKey is a public key that is in no known_hosts file.
-type noKey struct{}
-
-func (noKey) Type() string                        { return "none" }
-func (noKey) Marshal() []byte                     { return []byte("none") }
-func (noKey) Verify([]byte, *ssh.Signature) error { return errors.New("no key") }
-
 func (t sshTransport) handshakeError(err error) error {
-	var keyErr *knownhosts.KeyError
+	var none *ssh.AlgorithmNegotiationError
 	switch {
-	case errors.As(err, &keyErr) && len(keyErr.Want) == 0:
-		return fmt.Errorf("%w: %s is not in %s; add it with `ssh-keyscan` after comparing the fingerprint",
-			ErrHostKey, t.addr(), t.auth.KnownHostsFile)
-	case errors.As(err, &keyErr):
-		return fmt.Errorf("%w: %s shows another key than %s line %d; somebody may be listening, or the server was reinstalled",
-			ErrHostKey, t.addr(), keyErr.Want[0].Filename, keyErr.Want[0].Line)
+	case errors.As(err, &none) && strings.Contains(err.Error(), "host key"):
+		return fmt.Errorf("%w: %s has no key of a kind that %s has for it: %w", ErrHostKey, t.addr(), t.auth.KnownHostsFile, err)
+	case strings.Contains(err.Error(), "unable to authenticate") && t.auth.SSHAgent:
+		return fmt.Errorf("%w: the server refused the keys of the ssh agent for user %q", ErrUnauthorized, t.remote.user)
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return fmt.Errorf("%w: the server refused key %s for user %q", ErrUnauthorized, t.auth.SSHKeyFile, t.remote.user)
 	}
@@ -144,7 +109,7 @@ func (t sshTransport) handshakeError(err error) error {
 }
 
 // startRemote runs a command on the server; the client belongs to the session.
-func startRemote(ctx context.Context, client *ssh.Client, command string) (session, error) {
+func startRemote(ctx context.Context, client *ssh.Client, command string, alive time.Duration) (session, error) {
 	sess, err := client.NewSession()
 	if err != nil {
 		return nil, err
@@ -162,14 +127,52 @@ func startRemote(ctx context.Context, client *ssh.Client, command string) (sessi
 	if err := sess.Start(command); err != nil {
 		return nil, err
 	}
-	return newPipeSession(ctx, in, out, stderr, &remoteProcess{client: client, sess: sess}), nil
+	p := &remoteProcess{client: client, sess: sess, ended: make(chan struct{})}
+	if alive == 0 {
+		alive = aliveInterval
+	}
+	p.watch.Go(func() { p.keepAlive(alive) })
+	return newPipeSession(ctx, in, out, stderr, p), nil
 }
 
 // remoteProcess is a command on an ssh server, with the connection to it.
 type remoteProcess struct {
 	client *ssh.Client
 	sess   *ssh.Session
+	ended  chan struct{}
+	watch  sync.WaitGroup
 	waited bool
+}
+
+// keepAlive asks the server now and then whether it lives, which also keeps
+// the connection in the tables of firewalls, and ends it when it does not.
+func (p *remoteProcess) keepAlive(every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	answered := make(chan bool, 1)
+	asking, missed := false, 0
+	for {
+		select {
+		case <-p.ended:
+			return
+		case ok := <-answered:
+			if asking, missed = false, 0; !ok {
+				return // the connection is gone
+			}
+		case <-tick.C:
+			if missed++; missed > aliveMissed {
+				p.kill()
+				return
+			}
+			if !asking {
+				asking = true
+				p.watch.Go(func() {
+					_, _, err := p.client.SendRequest("keepalive@openssh.com", true, nil)
+					answered <- err == nil
+				})
+			}
+		}
+	}
 }
 
 func (p *remoteProcess) kill() { _ = p.client.Close() }
@@ -180,9 +183,11 @@ func (p *remoteProcess) wait() error {
 	}
 	p.waited = true
 	err := p.sess.Wait()
+	close(p.ended)
 	_ = p.client.Close()
 	// The connection's goroutines end with it.
 	_ = p.client.Wait()
+	p.watch.Wait()
 	return err
 }
 
