@@ -25,14 +25,16 @@ func answerCases() []testCase {
 // calls are all calls that are about one pull request.
 func calls(ctx context.Context, f Forge, number int, head string) map[string]func() error {
 	return map[string]func() error{
-		"Get":       func() error { _, err := f.Get(ctx, number); return err },
-		"Close":     func() error { return f.Close(ctx, number, "bye") },
-		"Reopen":    func() error { return f.Reopen(ctx, number) },
-		"Comment":   func() error { return f.Comment(ctx, number, pr.Comment{Key: key, Body: "text"}) },
-		"SetLabel":  func() error { return f.SetLabel(ctx, number, pr.LabelHold, true) },
-		"Review":    func() error { return f.Review(ctx, number, pr.Review{State: pr.Approved}) },
-		"Merge":     func() error { _, err := f.Merge(ctx, pr.MergeRequest{Number: number, Head: head}); return err },
-		"SetStatus": func() error { return f.SetStatus(ctx, number, pr.Check{Context: "a/b", State: pr.CheckSuccess, Commit: head}) },
+		"Get":      func() error { _, err := f.Get(ctx, number); return err },
+		"Close":    func() error { return f.Close(ctx, number, "bye") },
+		"Reopen":   func() error { return f.Reopen(ctx, number) },
+		"Comment":  func() error { return f.Comment(ctx, number, pr.Comment{Key: key, Body: "text"}) },
+		"SetLabel": func() error { return f.SetLabel(ctx, number, pr.LabelHold, true) },
+		"Review":   func() error { return f.Review(ctx, number, pr.Review{State: pr.Approved}) },
+		"Merge":    func() error { _, err := f.Merge(ctx, pr.MergeRequest{Number: number, Head: head}); return err },
+		"SetStatus": func() error {
+			return f.SetStatus(ctx, number, pr.Check{Context: "a/b", State: pr.CheckSuccess, Commit: head})
+		},
 	}
 }
 
@@ -59,7 +61,9 @@ func cancelled(s *stage) {
 	all := calls(ctx, s.Forge, p.Number, r.Head)
 	all["Ensure"] = func() error { _, err := s.Forge.Ensure(ctx, r); return err }
 	all["List"] = func() error { _, err := s.Forge.List(ctx, base); return err }
-	all["Report"] = func() error { return s.Forge.Report(ctx, pr.Report{Env: "prod", Commit: r.Head, State: pr.ReportHealthy}) }
+	all["Report"] = func() error {
+		return s.Forge.Report(ctx, pr.Report{Env: "prod", Commit: r.Head, State: pr.ReportHealthy})
+	}
 	for what, call := range all {
 		if err := call(); err == nil {
 			s.Errorf("%s succeeded", what)

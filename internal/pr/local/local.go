@@ -16,12 +16,12 @@
 // indented, in the words of package pr.
 //
 // Every write is one commit on the ref, pushed by compare-and-swap and made
-// again on fresh data when another writer was first. A new pull request takes
-// the highest number plus one by creating its ref: of two bots with the same
-// idea one gets ErrStale, reads again and finds the other's. Pull requests are
-// never opened again once closed, so a stale cache can believe one open that is
-// closed, never the reverse; that is why there is at most one open per branch
-// and base.
+// again on fresh data when another writer was first. Whoever opens a pull request
+// takes the highest number plus one by creating its ref: of two bots with the same
+// idea one gets ErrStale, reads again and finds the other's. To open a closed one
+// again takes a number, too, in the same atomic push; its record says "reopens" and
+// is no pull request. So no cache that lacks an opening can open anything, and
+// that is why there is at most one open per branch and base.
 //
 // Who wrote what is only what the writer said: nothing here is authenticated.
 package local
@@ -65,6 +65,7 @@ type Config struct {
 	User   string           // who acts: "towpath" for the bot, a person's name for the CLI
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // told once of each record that cannot be read; nil: silent
+	Prefix string           // Merge deletes branches that begin so; "": "towpath/"
 }
 
 // Forge keeps pull requests in a repository. It may be used from many goroutines.
@@ -82,6 +83,9 @@ func New(c Config) *Forge {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Prefix == "" {
+		c.Prefix = "towpath/"
 	}
 	return &Forge{c: c, known: map[string]*stored{}}
 }
@@ -195,7 +199,7 @@ func (f *Forge) view(ctx context.Context) (view, error) {
 			s = f.load(number, commit)
 			f.known[ref] = s
 		}
-		if s.problem == nil {
+		if s.problem == nil && s.rec.Reopens == 0 {
 			v.pulls = append(v.pulls, s)
 		}
 	}

@@ -40,7 +40,7 @@ func story(t *testing.T, dir, url string) {
 	p := ensure(t, f, q)
 	want := pr.Pull{
 		Number: p.Number, Branch: branch, Base: "main", Head: q.Head, Title: q.Title, Body: q.Body,
-		Author: "towpath", Open: true, Created: noon, Labels: []string{pr.LabelPromo},
+		Author: "towpath", Open: true, Created: noon, Labels: []string{pr.LabelPromo}, Ref: "refs/heads/" + branch,
 	}
 	if d := cmp.Diff(want, p); d != "" {
 		t.Errorf("opened (-want +got):\n%s", d)
@@ -60,12 +60,12 @@ func story(t *testing.T, dir, url string) {
 
 	fetch(t, r)
 	got := get(t, f, p.Number)
-	check.Description = strings.Repeat("é", 139) + "…"
+	check.Description, check.App = strings.Repeat("é", 139)+"…", "towpath"
 	want.Labels = []string{pr.LabelPromo, pr.LabelHold}
 	want.Checks = []pr.Check{check}
 	want.Comments = []pr.Comment{
-		{User: "towpath", Key: "gates", Body: "waiting for a person", At: noon},
-		{User: "alice", Body: "nice", At: noon},
+		{ID: 1, User: "towpath", Key: "gates", Body: "waiting for a person", At: noon},
+		{ID: 2, User: "alice", Body: "nice", At: noon},
 	}
 	want.Reviews = []pr.Review{{User: "alice", State: pr.Approved, Commit: q.Head, At: noon, Body: "ship it"}}
 	if d := cmp.Diff(want, got); d != "" {

@@ -12,18 +12,25 @@ import (
 
 const maxNamed = 3 // conflicting files named in an error
 
+// errClosed: closed as far as we know; somebody may have opened it again.
+var errClosed = errors.New("it is closed")
+
 // Merge puts what the head changed since it left the base onto the base's head
-// as one commit with r.Message, closes the pull request and deletes its branch,
-// all in one atomic push, and returns that commit. When the base holds the
-// change already, there is no new commit and the base's head is returned.
-// Merging again returns the same commit.
+// as one commit with r.Message, closes the pull request and deletes its branch
+// when that has our prefix, all in one atomic push, and returns that commit. When
+// the base holds the change already, there is no new commit and the base's head is
+// returned. Merging again returns the same commit.
 //
-// It refuses with pr.ErrHeadMoved when the head is not r.Head, with
+// It knows squashes only, other methods are pr.ErrMethod. It refuses with
+// pr.ErrHeadMoved when the head is not r.Head, with
 // pr.ErrConflict when a file was changed on both sides (files are never merged
 // as text), and with pr.ErrBaseMoved when others pushed twice meanwhile.
 func (f *Forge) Merge(ctx context.Context, r pr.MergeRequest) (string, error) {
+	if r.Method != "" && r.Method != pr.Squash {
+		return "", fmt.Errorf("merge pull request %d: %w: %s; the local forge squashes", r.Number, pr.ErrMethod, r.Method)
+	}
 	commit, err := f.merge(ctx, r)
-	if errors.Is(err, gitrepo.ErrStale) || errors.Is(err, pr.ErrNotFound) {
+	if errors.Is(err, gitrepo.ErrStale) || errors.Is(err, pr.ErrNotFound) || errors.Is(err, errClosed) {
 		if err = f.c.Git.Fetch(ctx); err == nil {
 			commit, err = f.merge(ctx, r)
 		}
@@ -65,7 +72,7 @@ func (f *Forge) merge(ctx context.Context, r pr.MergeRequest) (string, error) {
 		return s.rec.MergeCommit, nil
 	}
 	if !s.rec.Open {
-		return "", errors.New("it is closed")
+		return "", errClosed
 	}
 	head, base := v.head(s.rec.Branch), v.head(s.rec.Base)
 	switch {
@@ -146,13 +153,17 @@ func (f *Forge) land(ctx context.Context, s *stored, head, base, commit string) 
 	if err != nil {
 		return err
 	}
+	left := "" // of the branch
+	if !strings.HasPrefix(rec.Branch, f.c.Prefix) {
+		left = head
+	}
 	return f.c.Git.Push(ctx,
 		// The base first: should a server carry out only the first of them, the
 		// next Merge finds the change there and closes the record. When the base
 		// holds the change already this moves nothing, but must still be true.
 		gitrepo.Update{Ref: headRef(rec.Base), Old: base, New: commit},
 		gitrepo.Update{Ref: pullRef(rec.Number), Old: s.commit, New: closed},
-		gitrepo.Update{Ref: headRef(rec.Branch), Old: head})
+		gitrepo.Update{Ref: headRef(rec.Branch), Old: head, New: left})
 }
 
 // topmost drops paths below another path of the list: where a file became a

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -39,6 +40,9 @@ type record struct {
 	ClosedBy    string    `json:"closedBy,omitempty"`
 	MergedHead  string    `json:"mergedHead,omitempty"`  // head that was merged
 	MergeCommit string    `json:"mergeCommit,omitempty"` // commit on the base that carried it in
+	// Reopens makes the record no pull request but the mark that this one was opened
+	// again when the record's number was taken.
+	Reopens int `json:"reopens,omitempty"`
 }
 
 // stored is a pull request as one commit of its ref holds it.
@@ -126,12 +130,13 @@ func (s *stored) pull(heads map[string]string) pr.Pull {
 	p := pr.Pull{
 		Number: s.rec.Number, Branch: s.rec.Branch, Base: s.rec.Base,
 		Head:  heads[headRef(s.rec.Branch)],
+		Ref:   headRef(s.rec.Branch),
 		Title: s.rec.Title, Body: s.rec.Body, Author: s.rec.Author,
 		Open: s.rec.Open, Merged: s.rec.Merged, ClosedBy: s.rec.ClosedBy,
 		Created: s.rec.Created, Closed: s.rec.Closed,
 		Labels:      slices.Clone(s.rec.Labels),
 		Reviews:     inOrder(s.reviews),
-		Comments:    inOrder(s.comments),
+		Comments:    s.numbered(),
 		MergeCommit: s.rec.MergeCommit,
 	}
 	for i := range p.Reviews {
@@ -145,22 +150,46 @@ func (s *stored) pull(heads map[string]string) pr.Pull {
 	return p
 }
 
+// numbered is the comments with their files' numbers as IDs.
+func (s *stored) numbered() []pr.Comment {
+	var out []pr.Comment
+	for _, name := range names(s.comments) {
+		c := s.comments[name]
+		c.ID = int64(fileNumber(name))
+		out = append(out, c)
+	}
+	return out
+}
+
 func inOrder[T any](files map[string]T) []T {
 	var out []T
-	for _, name := range slices.Sorted(maps.Keys(files)) {
+	for _, name := range names(files) {
 		out = append(out, files[name])
 	}
 	return out
+}
+
+// names are in the order of their numbers: 10000.json is behind 9999.json.
+func names[T any](files map[string]T) []string {
+	return slices.SortedFunc(maps.Keys(files), func(a, b string) int {
+		return cmp.Or(cmp.Compare(fileNumber(a), fileNumber(b)), cmp.Compare(a, b))
+	})
+}
+
+// fileNumber is the number of a review or comment; 0 for other files.
+func fileNumber(name string) int {
+	n, err := strconv.Atoi(strings.TrimSuffix(path.Base(name), jsonExt))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // next names the file behind the last one of dir.
 func next[T any](dir string, files map[string]T) string {
 	last := 0
 	for name := range files {
-		n, err := strconv.Atoi(strings.TrimSuffix(path.Base(name), jsonExt))
-		if err == nil {
-			last = max(last, n)
-		}
+		last = max(last, fileNumber(name))
 	}
 	return fmt.Sprintf("%s/%04d%s", dir, last+1, jsonExt)
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/cenkalti/backoff/v5"
 
@@ -150,7 +148,7 @@ func (f *Forge) Comment(ctx context.Context, number int, c pr.Comment) error {
 		}
 		name := next(commentsDir, s.comments)
 		if c.Key != "" {
-			for _, n := range slices.Sorted(maps.Keys(s.comments)) {
+			for _, n := range names(s.comments) {
 				if old := s.comments[n]; old.Key == c.Key {
 					if old.Body == c.Body {
 						return nil, nil
@@ -185,16 +183,20 @@ func (f *Forge) SetLabel(ctx context.Context, number int, label string, on bool)
 	})
 }
 
-// SetStatus sets the status c.Context of c.Commit; no write when it is so
-// already. The description is cut to 140 characters.
+// SetStatus sets the status c.Context of c.Commit, by Config.User unless c says
+// otherwise; no write when it is so already, whoever said it. The description is
+// cut to 140 characters.
 func (f *Forge) SetStatus(ctx context.Context, number int, c pr.Check) error {
-	c.Description = cut(c.Description, maxDescription)
+	c.Description = pr.CutText(c.Description, maxDescription)
+	if c.App == "" {
+		c.App = f.c.User
+	}
 	name, err := checkFile(c)
 	if err != nil {
 		return fmt.Errorf("pull request %d: %w", number, err)
 	}
 	return f.update(ctx, number, "status "+c.Context, func(s *stored) (map[string][]byte, error) {
-		if old, ok := s.checks[name]; ok && old == c {
+		if old, ok := s.checks[name]; ok && old.Says(c) {
 			return nil, nil
 		}
 		return map[string][]byte{name: encode(c)}, nil
@@ -203,8 +205,15 @@ func (f *Forge) SetStatus(ctx context.Context, number int, c pr.Check) error {
 
 // Review adds r, by Config.User, now and of the current head unless r says
 // otherwise. It is never authenticated. The same word again on the same head
-// costs no write. A closed pull request takes none.
+// costs no write. A closed pull request takes none. Without a State it is a
+// comment, and needs a Body.
 func (f *Forge) Review(ctx context.Context, number int, r pr.Review) error {
+	if r.State == "" {
+		if r.Body == "" {
+			return fmt.Errorf("pull request %d: review: it has neither a verdict nor a text", number)
+		}
+		return f.Comment(ctx, number, pr.Comment{User: r.User, Body: r.Body, At: r.At})
+	}
 	return f.update(ctx, number, "review "+string(r.State), func(s *stored) (map[string][]byte, error) {
 		if !s.rec.Open {
 			return nil, errors.New("it is closed")
@@ -319,14 +328,6 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// cut keeps at most n characters.
-func cut(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
 }
 
 func short(commit string) string {
