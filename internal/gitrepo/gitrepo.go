@@ -125,5 +125,4 @@ type Counts struct {
 	ObjectsWritten int // blobs, trees and commits newly written by Commit
 	ObjectsSent    int // objects in the packs of all pushes
 	Connections    int // conversations begun with the server; each begins with one listing of the refs
-	ObjectsRead    int // objects read from the cache; those kept in memory count again, but decoded trees
 }

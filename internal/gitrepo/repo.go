@@ -248,12 +248,15 @@ func (r *Repo) URL() string { return r.remote.shown }
 func (r *Repo) Counts() Counts {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c := r.counts
-	c.ObjectsRead = r.reads
-	if r.store != nil {
-		c.ObjectsRead += r.store.reads()
-	}
-	return c
+	return r.counts
+}
+
+// ObjectsRead is how many objects were read from the cache since Open; decoded
+// trees are kept, anything else that is asked for again counts again.
+func (r *Repo) ObjectsRead() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reads + r.store.reads()
 }
 
 // count changes the counters.
