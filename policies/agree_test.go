@@ -230,6 +230,7 @@ func samples() []map[string]any {
 		"platforms": []any{"linux/amd64"}, "minAge": "1h"}))
 	return append(all, object("Pipeline", "shop", map[string]any{
 		"branch": "main", "promote": map[string]any{"what": "images"},
+		"messages": map[string]any{"title": "{{.App}} {{.Versions}}", "body": "{{range .Edits}}{{.Path}}{{end}}"},
 		"environments": []any{
 			map[string]any{"name": "dev", "path": "envs/dev", "update": map[string]any{"policies": []any{"web"}}, "merge": "push"},
 			map[string]any{

@@ -139,6 +139,8 @@ type PipelineSpec struct {
 	Branch string `json:"branch" jsonschema:"example=main"`
 	// How a version gets from one environment to the next.
 	Promote *PromoteSpec `json:"promote,omitempty"`
+	// What commits and pull requests say. Towpath's trailers are always added.
+	Messages *MessagesSpec `json:"messages,omitempty"`
 	// The environments, in any order; from says which comes after which.
 	Environments []EnvironmentSpec `json:"environments" jsonschema:"minItems=1,maxItems=100"`
 }
@@ -147,6 +149,16 @@ type PipelineSpec struct {
 type PromoteSpec struct {
 	// images: the marked values.
 	What string `json:"what" jsonschema:"enum=images"`
+}
+
+// MessagesSpec holds templates of Go's text/template.
+type MessagesSpec struct {
+	// The title of pull requests and the subject of commits, on one line. Its fields are
+	// .Environment .App .From .Versions, .Edits (each with .Path .Line .Old .New .Policy) and
+	// .Why (texts); its functions lower upper trim cut join base.
+	Title string `json:"title,omitempty" jsonschema:"maxLength=1000,example=chore({{.Environment}}): {{.App}} {{.Versions}}"`
+	// What commits say between subject and trailers, with the same fields and functions.
+	Body string `json:"body,omitempty" jsonschema:"maxLength=4096,example={{range .Edits}}{{.Path}}: {{.New}}{{end}}"`
 }
 
 // EnvironmentSpec is one stop of the line: exactly one of update and from.

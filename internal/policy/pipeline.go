@@ -28,6 +28,7 @@ func (d *document) pipeline(spec *yaml.Node, p *Pipeline) []parsedEnvironment {
 	d.mapping(spec, "spec",
 		field{"branch", "one like branch: main", func(n *yaml.Node) { p.Branch = d.branch(n) }},
 		field{"promote", "", func(n *yaml.Node) { d.promote(n) }},
+		field{"messages", "", func(n *yaml.Node) { p.Messages = d.messages(n) }},
 		field{"environments", "a list of them, each with name, path, merge and either update or from", func(n *yaml.Node) {
 			ok := d.sequence(n, "environments", "environments: [{name: dev, path: envs/dev, …}]", func(i int, item *yaml.Node) {
 				switch {
@@ -43,6 +44,9 @@ func (d *document) pipeline(spec *yaml.Node, p *Pipeline) []parsedEnvironment {
 		}},
 		field{"freeze", "", nil},
 	)
+	for i := range envs {
+		envs[i].Messages = p.Messages
+	}
 	return envs
 }
 

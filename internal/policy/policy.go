@@ -112,6 +112,7 @@ type Pipeline struct {
 	Name         string
 	Branch       string
 	Environments []Environment // in promotion order: each after the one it promotes from
+	Messages     Messages
 	Source       Source
 }
 
@@ -124,6 +125,7 @@ type Environment struct {
 	Merge        Merge
 	OnNewVersion OnNewVersion // Load fills in Supersede
 	Gates        Gates
+	Messages     Messages // of its pipeline
 	Source       Source
 }
 

@@ -71,6 +71,15 @@ func FormatPipeline(pl Pipeline, comments ...string) []byte {
 	var w writer
 	w.head("pipeline", kindPipeline, pl.Name, comments)
 	w.line(1, "branch: %s", plain(pl.Branch))
+	if m := pl.Messages; m != (Messages{}) {
+		w.line(1, "messages:")
+		if m.Title != "" {
+			w.line(2, "title: %s", quoted(m.Title))
+		}
+		if m.Body != "" {
+			w.line(2, "body: %s", quoted(m.Body))
+		}
+	}
 	w.line(1, "environments:")
 	for _, e := range pl.Environments {
 		w.environment(e)
