@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	gh "github.com/google/go-github/v60/github"
@@ -62,14 +63,25 @@ func decode(body []byte, out any) error {
 // graphql does one query or mutation; out is what stands in "data". Errors of GraphQL itself are
 // *graphqlError; data may be filled in part then.
 func (f *Forge) graphql(ctx context.Context, query string, variables map[string]any, out any) error {
+	_, err := f.ask(ctx, query, variables, out)
+	return err
+}
+
+// ask is graphql with what the answer says besides.
+func (f *Forge) ask(ctx context.Context, query string, variables map[string]any, out any) (answer, error) {
 	req, err := f.client.NewRequest(http.MethodPost, f.graphqlURL, map[string]any{"query": query, "variables": variables})
 	if err != nil {
-		return err
+		return answer{}, err
+	}
+	if !strings.HasPrefix(strings.TrimSpace(query), "mutation") {
+		ctx = context.WithValue(ctx, readsOnly{}, true)
 	}
 	var raw bytes.Buffer
-	if _, err := f.client.Do(ctx, req, &raw); err != nil {
-		return f.translate(ctx, err)
+	resp, err := f.client.Do(ctx, req, &raw)
+	if err != nil {
+		return answer{}, f.translate(ctx, err)
 	}
+	a := answer{status: resp.StatusCode, header: resp.Header}
 	var body struct {
 		Data   json.RawMessage `json:"data"`
 		Errors []struct {
@@ -79,7 +91,7 @@ func (f *Forge) graphql(ctx context.Context, query string, variables map[string]
 		} `json:"errors"`
 	}
 	if err := decode(raw.Bytes(), &body); err != nil {
-		return err
+		return a, err
 	}
 	var failed error
 	if len(body.Errors) > 0 {
@@ -89,16 +101,16 @@ func (f *Forge) graphql(ctx context.Context, query string, variables map[string]
 			e.messages = append(e.messages, one.Message)
 		}
 		if limit := f.transport.graphqlLimit(e.kinds, e.messages); limit != nil {
-			return limit
+			return a, limit
 		}
 		failed = e
 	}
 	if len(body.Data) > 0 && out != nil {
 		if err := json.Unmarshal(body.Data, out); err != nil && failed == nil {
-			return fmt.Errorf("read GitHub's answer: %w", err)
+			return a, fmt.Errorf("read GitHub's answer: %w", err)
 		}
 	}
-	return failed
+	return a, failed
 }
 
 // apiError is a refusal of GitHub's. errors.Is knows pr.ErrNotFound (404), pr.ErrForbidden (403) and
@@ -137,6 +149,11 @@ func (e *apiError) says(texts ...string) bool {
 	return false
 }
 
+// exists reports whether what was to be made is there already.
+func (e *apiError) exists() bool {
+	return slices.Contains(e.codes, "already_exists") || e.says("already exists")
+}
+
 // status is the HTTP status of a refusal, 0 for other errors.
 func status(err error) int {
 	var e *apiError
@@ -145,6 +162,15 @@ func status(err error) int {
 	}
 	return 0
 }
+
+// plainError is an error in one line, without the URL.
+type plainError struct {
+	text string
+	err  error
+}
+
+func (e *plainError) Error() string { return e.text }
+func (e *plainError) Unwrap() error { return e.err }
 
 // graphqlError are the errors of a GraphQL answer.
 type graphqlError struct{ kinds, messages []string }
@@ -189,5 +215,8 @@ func (f *Forge) translate(ctx context.Context, err error) error {
 		}
 		return e
 	}
-	return errors.New(oneLine(strip(err), maxServerText))
+	if errors.Is(err, errTooLarge) {
+		return errTooLarge
+	}
+	return &plainError{oneLine(strip(err), maxServerText), err}
 }

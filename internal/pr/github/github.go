@@ -48,6 +48,8 @@ type Config struct {
 
 	// around stands between us and Transport, for tests; nil: nothing.
 	around func(http.RoundTripper) http.RoundTripper
+	// pause stands in for waiting until GitHub knows more, for tests; nil: time itself.
+	pause func(ctx context.Context, d time.Duration) error
 }
 
 // Forge is a repository of GitHub. Its methods may be called by many at once.
@@ -58,6 +60,8 @@ type Forge struct {
 	client      *gh.Client
 	graphqlURL  string
 	transport   *transport
+	memory
+	views
 }
 
 // Open finds out who we are and that the repository can be read.
@@ -67,7 +71,7 @@ func Open(ctx context.Context, c Config) (*Forge, error) {
 		return nil, err
 	}
 	if f.user, err = f.whoami(ctx); err != nil {
-		f.Close()
+		f.Disconnect()
 		return nil, err
 	}
 	return f, nil
@@ -100,7 +104,7 @@ func newForge(c Config) (*Forge, error) {
 		}
 	}
 	f := &Forge{cfg: c, owner: owner, name: name, graphqlURL: graphqlURL, transport: newTransport(c, api)}
-	f.client = gh.NewClient(&http.Client{Transport: f.transport, Timeout: requestTimeout, CheckRedirect: f.transport.redirect})
+	f.client = gh.NewClient(&http.Client{Transport: f.transport, CheckRedirect: f.transport.redirect})
 	f.client.BaseURL = api
 	f.client.UserAgent = userAgent
 	return f, nil
@@ -145,8 +149,8 @@ func (f *Forge) User() string { return f.user }
 // Authenticated implements promote.Forge: GitHub proves who wrote a review.
 func (f *Forge) Authenticated() bool { return true }
 
-// Close frees the connections.
-func (f *Forge) Close() { f.transport.close() }
+// Disconnect frees the connections; the Forge may be used again.
+func (f *Forge) Disconnect() { f.transport.close() }
 
 // repoPath is a path below the repository: "repos/owner/name/…", with every argument escaped.
 func (f *Forge) repoPath(format string, args ...any) string {
@@ -165,9 +169,11 @@ func (f *Forge) whoami(ctx context.Context) (string, error) {
 	}
 	var me struct {
 		Login string `json:"login"`
+		Email string `json:"email"`
 	}
 	if _, err := f.do(ctx, http.MethodGet, "user", nil, &me); err != nil {
 		return "", fmt.Errorf("ask GitHub who we are: %w", err)
 	}
+	f.email = me.Email
 	return me.Login, nil
 }
