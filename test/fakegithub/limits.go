@@ -126,6 +126,7 @@ func cost(c *call) int {
 
 // charge counts a request and says in headers what is left.
 func (s *Server) charge(c *call, a *answer) {
+	a.header.Set("Date", s.now().Format(http.TimeFormat))
 	if c.who == nil {
 		return
 	}
@@ -151,7 +152,6 @@ func (s *Server) charge(c *call, a *answer) {
 	}
 	a.header.Set("X-RateLimit-Resource", resource)
 	a.header.Set("X-GitHub-Request-Id", fmt.Sprintf("FAKE:%06d", len(s.requests)))
-	a.header.Set("Date", s.now().Format(http.TimeFormat))
 }
 
 func (s *Server) rate(u *usage) obj {

@@ -190,6 +190,9 @@ type permission struct{ area, level, optional string }
 // String is the permission in the words of GitHub's pages: "Pull requests: write".
 func (p permission) String() string {
 	words := strings.ReplaceAll(p.area, "_", " ")
+	if p.area == "statuses" {
+		words = "commit statuses"
+	}
 	return strings.ToUpper(words[:1]) + words[1:] + ": " + p.level
 }
 
@@ -226,7 +229,7 @@ func (a *App) mint(ctx context.Context) (grant, error) {
 		return grant{}, fmt.Errorf("its installation for %s is suspended: %w", a.owner, pr.ErrUnauthorized)
 	}
 	g := grant{slug: installation.AppSlug, id: installation.AppID, installed: installation.Permissions, permissions: map[string]string{}}
-	for _, p := range wanted() {
+	for _, p := range append(wanted(), permission{"metadata", "read", ""}) {
 		if has := g.installed[p.area]; has == "read" && p.level == "write" {
 			g.permissions[p.area] = "read"
 		} else if p.within(g.installed) {
