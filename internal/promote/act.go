@@ -22,6 +22,9 @@ type Outcome struct {
 	Merged    []int    // pull requests merged
 	Closed    []int    // pull requests closed
 	Failures  []string // what could not be done, one line each; the rest was done
+	// Limit: the forge asked to be left alone. What it was still to be asked waits
+	// until then; what only needs Git was done.
+	Limit *pr.LimitError
 }
 
 // Changed reports whether anything moved, so that looking again at once pays.
@@ -47,6 +50,9 @@ func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) 
 		return out, err
 	}
 	for _, c := range plan.Close {
+		if out.Limit != nil {
+			return out, nil
+		}
 		err := b.cfg.Forge.Close(ctx, c.Pull.Number, "Closed: "+c.Reason+".")
 		if err == nil {
 			err = b.deleteBranch(ctx, s, c.Pull.Branch)
@@ -58,6 +64,9 @@ func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) 
 		b.cfg.Logger.Info("pull request closed", "number", c.Pull.Number, "reason", c.Reason)
 	}
 	for _, p := range plan.Propose {
+		if out.Limit != nil {
+			return out, nil
+		}
 		if p.Reuse == "" && len(b.pullable(ctx, []Move{p.Move}, proofs, &out)) == 0 {
 			continue
 		}
@@ -72,6 +81,9 @@ func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) 
 		b.cfg.Logger.Info("pull request proposed", "number", n, "environment", p.Env.Name, "app", p.App, "version", Versions(p.Values))
 	}
 	for _, j := range plan.Judged {
+		if out.Limit != nil {
+			return out, nil
+		}
 		merged, err := b.conclude(ctx, s, j)
 		if isRace(err) {
 			return out, err
@@ -92,6 +104,9 @@ func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) 
 func (o *Outcome) failed(err error, format string, args ...any) bool {
 	if err == nil {
 		return false
+	}
+	if errors.As(err, &o.Limit) {
+		return true // said once, by the guard
 	}
 	o.Failures = append(o.Failures, fmt.Sprintf(format, args...)+": "+err.Error())
 	return true
@@ -206,6 +221,9 @@ func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (int, error)
 		head = c.Hash
 	}
 	pull, err := b.cfg.Forge.Ensure(ctx, pr.Request{Branch: branch, Base: s.Branch, Head: head, Title: Title(p.Move), Body: Body(p, s), Labels: []string{pr.LabelPromo}})
+	if errors.Is(err, pr.ErrHeadMoved) {
+		return 0, fmt.Errorf("propose %s: %w: %w", p.Key(), gitrepo.ErrStale, err) // another bot was at it, too
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -229,31 +247,32 @@ func (b *Bot) conclude(ctx context.Context, s Situation, j Judged) (merged bool,
 	if err := b.show(ctx, j); err != nil {
 		return false, err
 	}
-	if j.Verdict.Act != ActMerge {
+	if !j.wantsMerge() {
 		return false, nil
 	}
-	message, err := b.squashMessage(j)
+	message, err := b.squashMessage(s, j)
 	if err != nil {
 		return false, err
 	}
-	_, err = b.cfg.Forge.Merge(ctx, pr.MergeRequest{Number: j.Pull.Number, Head: j.Pull.Head, Message: message})
+	_, err = b.cfg.Forge.Merge(ctx, pr.MergeRequest{Number: j.Pull.Number, Head: j.Pull.Head, Message: message, Bypass: j.Env.Gates.Approvals == nil})
 	if errors.Is(err, pr.ErrHeadMoved) {
 		return false, nil // looked at again at the next tick
 	}
-	return err == nil, err
+	return err == nil, b.refuse(s.Now, j.Pull, err)
 }
 
 // squashMessage is the message of the head commit, with the number and the
 // people who approved.
-func (b *Bot) squashMessage(j Judged) (string, error) {
+func (b *Bot) squashMessage(s Situation, j Judged) (string, error) {
 	c, err := b.cfg.Git.ReadCommit(j.Pull.Head)
 	if err != nil {
 		return "", err
 	}
 	subject, rest, _ := strings.Cut(c.Message, "\n")
 	msg := fmt.Sprintf("%s (#%d)\n%s", subject, j.Pull.Number, strings.TrimRight(rest, "\n"))
-	for _, r := range latest(j.Pull.Reviews) {
-		if r.State == pr.Approved && r.Commit == j.Pull.Head {
+	for _, r := range pr.Latest(j.Pull.Reviews) {
+		a := j.Env.Gates.Approvals
+		if r.State == pr.Approved && r.Commit == j.Pull.Head && (a == nil || s.discount(*a, j.Pull, r) == "") {
 			msg += "\nTowpath-Approved-By: " + oneLine(r.User)
 		}
 	}

@@ -428,9 +428,14 @@ func TestAPersonPushesAtTheSameMoment(t *testing.T) {
 			t.Error(err)
 		}
 	}}
-	bot := promote.New(promote.Config{Git: racing, Forge: l.forge, Author: l.git.Author(), Now: l.clock, Scanner: l.scanner(nil)})
+	var waits []int
+	bot := promote.New(promote.Config{Git: racing, Forge: l.forge, Author: l.git.Author(), Now: l.clock, Scanner: l.scanner(nil),
+		Pause: func(_ context.Context, attempt int) error { waits = append(waits, attempt); return nil }})
 	if _, err := bot.Tick(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if !slices.Equal(waits, []int{1}) {
+		t.Errorf("waited before attempts %v", waits)
 	}
 	if got := l.versions("web"); !strings.HasPrefix(got, "1.1.0 ") {
 		t.Errorf("the update was lost: %s", got)
@@ -446,13 +451,13 @@ type racingGit struct {
 	before func()
 }
 
-func (r *racingGit) Push(ctx context.Context, updates ...gitrepo.Update) error {
+func (r *racingGit) Publish(ctx context.Context, c gitrepo.Change, ref, old string) (gitrepo.Commit, error) {
 	if r.before != nil {
 		before := r.before
 		r.before = nil
 		before()
 	}
-	return r.Repo.Push(ctx, updates...)
+	return r.Repo.Publish(ctx, c, ref, old)
 }
 
 // countedForge counts the calls of a tick.

@@ -47,11 +47,16 @@ type Judged struct {
 	Block   pr.Block
 	Verdict Verdict
 	Foreign bool
+	// Ask: the forge declined to merge it, but may think otherwise by now.
+	Ask bool
 }
+
+// wantsMerge reports whether the forge is to be asked to merge it.
+func (j Judged) wantsMerge() bool { return j.Verdict.Act == ActMerge || j.Ask }
 
 // Idle reports whether the plan changes nothing (statuses and comments aside).
 func (plan Plan) Idle() bool {
-	return len(plan.Push)+len(plan.Close)+len(plan.Propose) == 0 && !slices.ContainsFunc(plan.Judged, func(j Judged) bool { return j.Verdict.Act == ActMerge })
+	return len(plan.Push)+len(plan.Close)+len(plan.Propose) == 0 && !slices.ContainsFunc(plan.Judged, Judged.wantsMerge)
 }
 
 // Decide turns a situation into a plan. Pure.
@@ -69,6 +74,10 @@ func Decide(s Situation) Plan {
 		}
 		moves[m.Key()] = m
 	}
+	if s.Limit != nil {
+		plan.wait(moves, s.Limit.Error())
+		return plan
+	}
 	plan.existing(s, moves)
 	for _, key := range slices.Sorted(maps.Keys(moves)) {
 		plan.propose(s, moves[key], nil)
@@ -80,16 +89,32 @@ func Decide(s Situation) Plan {
 	return plan
 }
 
+// wait makes none of the moves.
+func (plan *Plan) wait(moves map[string]Move, why string) {
+	for _, key := range slices.Sorted(maps.Keys(moves)) {
+		m := moves[key]
+		m.Hold = append(m.Hold, why)
+		plan.Waiting = append(plan.Waiting, m)
+	}
+}
+
+// ownBlock reads what a pull request of ours carries. A branch of another
+// repository is none of ours, whatever it is called and whatever its text says.
+func ownBlock(p pr.Pull) (pr.Block, bool) {
+	if p.Fork || !strings.HasPrefix(p.Branch, ownPrefix) {
+		return pr.Block{}, false
+	}
+	block, err := pr.ParseBlock(p.Body)
+	return block, err == nil && BranchOf(block.Env, block.App) == p.Branch
+}
+
 // existing looks at every open pull request of ours, and takes the moves that
 // it carries out of moves.
 func (plan *Plan) existing(s Situation, moves map[string]Move) {
 	for _, p := range s.Pulls {
-		if !p.Open || !strings.HasPrefix(p.Branch, "towpath/") {
+		block, ours := ownBlock(p)
+		if !p.Open || !ours {
 			continue
-		}
-		block, err := pr.ParseBlock(p.Body)
-		if err != nil || BranchOf(block.Env, block.App) != p.Branch {
-			continue // not ours, whatever its branch is called
 		}
 		key := block.Env + "/" + block.App
 		env, app, ok := s.find(block)
@@ -109,15 +134,17 @@ func (plan *Plan) existing(s Situation, moves map[string]Move) {
 		case wanted && (move.Content != block.Content && !keep(s, env, p) || move.Content == block.Content && !current(head, move, s)):
 			plan.propose(s, move, &p)
 		default:
-			plan.Judged = append(plan.Judged, Judged{Pull: p, Env: env, Block: block, Verdict: plan.judge(s, env, p, block, head)})
+			proved := wanted && move.Content == block.Content && current(head, move, s)
+			v, ask := s.askForge(p, plan.judge(s, env, p, block, proved))
+			plan.Judged = append(plan.Judged, Judged{Pull: p, Env: env, Block: block, Verdict: v, Ask: ask})
 		}
 	}
 }
 
 // judge adds to Judge that the head is exactly the base plus our edits, and that
-// it undoes no person's revert.
-func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block, head BranchHead) Verdict {
-	v := Judge(s, env, p, block)
+// it undoes no person's revert. proved: the head was compared with what is wanted.
+func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block, proved bool) Verdict {
+	v, head := Judge(s, env, p, block), s.Branches[p.Branch]
 	reason := ""
 	switch {
 	case p.Head == "":
@@ -133,11 +160,35 @@ func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr
 				reason = path + " was changed since this was proposed; close this, or change it back"
 			}
 		}
+		if reason == "" && !proved {
+			reason = s.differs(env, block, head)
+		}
 	}
 	if reason != "" {
 		v = verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: reason}))
 	}
 	return plan.judgeReverts(v, block)
+}
+
+// differs returns how a head is not the base plus exactly the edits that its block
+// speaks of, "" when it is: who wrote the commit and what its trailers say proves
+// nothing, as anybody who may push can write both.
+func (s Situation) differs(env policy.Environment, block pr.Block, head BranchHead) string {
+	app, _ := s.Envs[env.Name].App(block.App)
+	m := Move{Env: env, App: block.App}
+	for _, name := range block.Policies {
+		p, ok := findPolicy(s, name)
+		if !ok {
+			return "" // its own gate is closed
+		}
+		want := refTail(block.Values[name])
+		m.Sets = append(m.Sets, patch.Set{Policy: name, Ref: image.Ref{Repo: p.Image, Tag: image.Tag(want.tag), Digest: image.Digest(want.digest)}})
+	}
+	m.fill(app)
+	if len(m.Hold) > 0 || m.Content != block.Content || !current(head, m, s) {
+		return "the branch changes something else than its text says; close this and delete the branch to have it made anew"
+	}
+	return ""
 }
 
 // judgeReverts closes a pull request whose values a person took back on the base
@@ -187,8 +238,8 @@ func rejected(s Situation, m Move) string {
 		if p.Branch != branch || p.Open {
 			continue
 		}
-		block, err := pr.ParseBlock(p.Body)
-		if err != nil || p.Merged || p.ClosedBy == s.Config.User || block.Content != m.Content {
+		block, ours := ownBlock(p)
+		if !ours || p.Merged || sameName(p.ClosedBy, s.Config.User) || block.Content != m.Content {
 			continue
 		}
 		if p.HasLabel(pr.LabelRetry) {

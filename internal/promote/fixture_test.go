@@ -128,6 +128,6 @@ func (s Situation) pull(edit func(*pr.Pull)) Situation {
 
 func approve(p *pr.Pull, users ...string) {
 	for _, u := range users {
-		p.Reviews = append(p.Reviews, pr.Review{User: u, State: pr.Approved, Commit: p.Head, At: t0, Authenticated: true})
+		p.Reviews = append(p.Reviews, pr.Review{User: u, State: pr.Approved, Commit: p.Head, At: t0, Authenticated: true, CanWrite: true})
 	}
 }

@@ -63,7 +63,10 @@ func (v Verdict) Missing() []GateResult {
 // Judge decides on an open pull request that carries block into env. Unknown is
 // closed: a gate that cannot be evaluated does not pass.
 func Judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block) Verdict {
-	gates := []GateResult{judgeHold(p), judgeChanges(p), judgePolicies(s, env, block)}
+	gates := []GateResult{judgeHold(p), judgeChanges(s.Config, env, p), judgePolicies(s, env, block)}
+	if p.Draft {
+		gates = append(gates, GateResult{Gate: "draft", State: Pending, Reason: "it is a draft; say that it is ready for review to go on"})
+	}
 	if env.Update == nil {
 		up, ok := s.Envs[env.From[0]].App(block.App)
 		gates = append(gates, judgeUpstream(env, up, ok, block))
@@ -114,36 +117,6 @@ func heldBy(p pr.Pull) string {
 		}
 	}
 	return "held by a person"
-}
-
-// latest returns the newest review of every person, in the order of their time.
-func latest(reviews []pr.Review) []pr.Review {
-	by := map[string]pr.Review{}
-	for _, r := range reviews {
-		if old, ok := by[r.User]; !ok || !r.At.Before(old.At) {
-			by[r.User] = r
-		}
-	}
-	var out []pr.Review
-	for _, r := range by {
-		out = append(out, r)
-	}
-	slices.SortFunc(out, func(a, b pr.Review) int {
-		if c := a.At.Compare(b.At); c != 0 {
-			return c
-		}
-		return strings.Compare(a.User, b.User)
-	})
-	return out
-}
-
-func judgeChanges(p pr.Pull) GateResult {
-	for _, r := range latest(p.Reviews) {
-		if r.State == pr.ChangesRequested {
-			return GateResult{Gate: "changesRequested", State: Fail, Reason: r.User + " asked for changes"}
-		}
-	}
-	return GateResult{Gate: "changesRequested", State: Pass, Reason: "nobody asked for changes"}
 }
 
 // judgeUpstream holds that no environment is ever skipped: the environment
@@ -197,6 +170,8 @@ func judgePolicies(s Situation, env policy.Environment, block pr.Block) GateResu
 			return pending("policy %s: %s", name, s.trouble(s.Choices[i]))
 		case string(s.Choices[i].Selected) != want.tag:
 			return pending("policy %s does not choose %s any more, but %s", name, want.tag, s.Choices[i].Selected)
+		case s.Choices[i].Wanted && want.digest != "" && s.Choices[i].Ref.Digest != "" && string(s.Choices[i].Ref.Digest) != want.digest:
+			return pending("policy %s chooses %s of %s, not %s", name, short(string(s.Choices[i].Ref.Digest)), want.tag, short(want.digest))
 		}
 	}
 	return GateResult{Gate: "policy", State: Pass, Reason: "the policies still want this"}
@@ -238,7 +213,7 @@ func judgeGreen(gate string, min time.Duration, s Situation, env string, app App
 			return pending("cluster %s of %s has not applied %s %s yet%s", r.Cluster, env, app.Name, Versions(app.Values), because(r.Problem))
 		}
 		if a.Phase != state.Healthy {
-			return pending("%s %s is %s in cluster %s of %s since %s%s", app.Name, Versions(app.Values), strings.ToLower(string(a.Phase)), r.Cluster, env, clock(a.Since), failing(a))
+			return pending("%s %s is %s in cluster %s of %s since %s%s", app.Name, Versions(app.Values), strings.ToLower(string(a.Phase)), r.Cluster, env, clock(a.Since), failingOf(a))
 		}
 		if a.Since.After(since) {
 			since = a.Since
@@ -262,7 +237,7 @@ func because(problem string) string {
 	return ": " + problem
 }
 
-func failing(a state.AppReport) string {
+func failingOf(a state.AppReport) string {
 	if len(a.Failing) == 0 {
 		return ""
 	}
@@ -272,47 +247,6 @@ func failing(a state.AppReport) string {
 		out += fmt.Sprintf(" (and %d more)", n)
 	}
 	return out
-}
-
-// judgeApprovals counts people's latest reviews on the current head.
-func judgeApprovals(s Situation, a policy.Approvals, p pr.Pull) GateResult {
-	var names, notes []string
-	for _, r := range latest(p.Reviews) {
-		if r.State != pr.Approved {
-			continue
-		}
-		switch why := discount(s.Config, a, p, r); why {
-		case "":
-			names = append(names, r.User)
-		default:
-			notes = append(notes, fmt.Sprintf("%s does not count: %s", r.User, why))
-		}
-	}
-	note := ""
-	if len(notes) > 0 {
-		note = "; " + strings.Join(notes, "; ")
-	}
-	g := GateResult{Gate: "approvals", State: Pending, Reason: fmt.Sprintf("%d of %d approvals%s", len(names), a.Required, note)}
-	if len(names) >= a.Required {
-		g.State = Pass
-		g.Reason = fmt.Sprintf("approved by %s (needs %d)%s", strings.Join(names, ", "), a.Required, note)
-	}
-	return g
-}
-
-// discount returns why an approval does not count, "" when it does.
-func discount(rules Rules, a policy.Approvals, p pr.Pull, r pr.Review) string {
-	switch {
-	case r.Commit != p.Head:
-		return "given for another commit"
-	case a.PreventSelfReview && (r.User == p.Author || r.User == rules.User):
-		return "the author cannot approve"
-	case !r.Authenticated && !rules.AllowUnauthenticated:
-		return "this forge cannot prove who approved (--allow-unauthenticated-approvals counts it)"
-	case len(a.From) > 0 && !slices.Contains(a.From, "user:"+r.User):
-		return "not among " + strings.Join(a.From, ", ")
-	}
-	return ""
 }
 
 // clock prints a moment for people and logs, in UTC to the second, so that the

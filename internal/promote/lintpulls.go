@@ -81,9 +81,9 @@ func (b *Bot) lintPulls(ctx context.Context, s Situation, out *Outcome) {
 // proved reports whether a pull request's head is a commit of ours, whose content
 // was proved when it was made.
 func (s Situation) proved(p pr.Pull) bool {
-	block, err := pr.ParseBlock(p.Body)
+	_, ours := ownBlock(p)
 	head := s.Branches[p.Branch]
-	return err == nil && BranchOf(block.Env, block.App) == p.Branch && head.Commit == p.Head && !head.Foreign
+	return ours && head.Commit == p.Head && !head.Foreign
 }
 
 func rank(tried bool) int {

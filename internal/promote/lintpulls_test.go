@@ -75,7 +75,7 @@ func TestAPullRequestThatBreaksAMarkerIsTold(t *testing.T) {
 	l.settle()
 	head := l.branch("more", l.head(), map[string][]byte{"envs/dev/web/more.yaml": []byte(cannotRead + "# @everyone `x` <script>\n")})
 	n := l.ask("more")
-	if calls := l.calls(); !slices.Equal(calls, []string{"List", "Comment", "SetStatus"}) {
+	if calls := l.calls(); !slices.Equal(calls, []string{"List", "SetStatus", "Comment", "SetStatus"}) {
 		t.Errorf("calls %v", calls)
 	}
 	status, comment := l.lintOf(n)
@@ -108,7 +108,7 @@ func TestAPullRequestThatBreaksAMarkerIsTold(t *testing.T) {
 	})
 	t.Run("mended", func(t *testing.T) {
 		l.branch("more", head, map[string][]byte{"policies/more.yaml": nil, "envs/dev/web/more.yaml": nil, "README.md": []byte("fine\n")})
-		if calls := l.calls(); !slices.Equal(calls, []string{"List", "Comment", "SetStatus"}) {
+		if calls := l.calls(); !slices.Equal(calls, []string{"List", "SetStatus", "Comment", "SetStatus"}) {
 			t.Errorf("calls %v", calls)
 		}
 		status, comment := l.lintOf(n)
@@ -144,7 +144,7 @@ func TestPullRequestsThatBringNothingBadGetNoComment(t *testing.T) {
 			l.t = t
 			l.branch(tt.name, l.head(), tt.files)
 			n := l.ask(tt.name)
-			if calls := l.calls(); !slices.Equal(calls, []string{"List", "SetStatus"}) {
+			if calls := l.calls(); !slices.Equal(calls, []string{"List", "SetStatus", "SetStatus"}) {
 				t.Errorf("calls %v", calls)
 			}
 			if status, comment := l.lintOf(n); status != tt.status || comment != "" {
@@ -186,7 +186,7 @@ func TestAHeadThatCannotBeReadStopsNothing(t *testing.T) {
 	bot := promote.New(promote.Config{Git: l.git, Forge: unseen{l.forge}, Author: l.git.Author(), Now: l.clock})
 	for range 2 {
 		out, err := bot.Tick(t.Context())
-		if err != nil || len(out.Failures) != 1 || !strings.HasPrefix(out.Failures[0], "check pull request #99: ") {
+		if err != nil || len(out.Failures) != 2 || !strings.HasPrefix(out.Failures[0], "set the status of pull request #99: ") || !strings.HasPrefix(out.Failures[1], "check pull request #99: ") {
 			t.Errorf("%v, %v", out.Failures, err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestManyPullRequestsAreCheckedOverSeveralTicks(t *testing.T) {
 		l.branch(name, l.head(), map[string][]byte{"docs/" + name: []byte("x\n")})
 		l.ask(name)
 	}
-	for i, want := range []int{20, 3, 0} {
+	for i, want := range []int{40, 6, 0} { // two on each head
 		calls := l.calls()
 		if n := len(calls) - 1; n != want {
 			t.Errorf("tick %d writes %d statuses, want %d", i, n, want)

@@ -3,6 +3,7 @@ package promote
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -44,12 +45,15 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	b.prune(s.Envs, snap)
 	s.Problems = append(s.Problems, fold(markerProblems(cfg, s.Envs))...)
 	b.ask(ctx, &s, cfg, b.state(ctx, &s))
-	if s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch); err != nil {
+	s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch)
+	if err != nil && !errors.As(err, &s.Limit) {
 		return Situation{}, fmt.Errorf("list pull requests: %w", err)
 	}
 	if s.Branches, err = b.branches(head); err != nil {
 		return Situation{}, err
 	}
+	b.askTeams(ctx, &s)
+	s.refused = b.remembered(s.Pulls)
 	s.Past, err = b.past(s)
 	return s, err
 }
@@ -141,8 +145,8 @@ func (b *Bot) branchHead(hash, base string) (BranchHead, error) {
 		return BranchHead{}, err
 	}
 	h := BranchHead{Commit: hash, Content: trailer(c.Message, trailerContent)}
-	// An amended or rebased commit keeps its author, but not its committer.
-	h.Foreign = c.Author.Email != b.cfg.Author.Email || c.Committer.Email != b.cfg.Author.Email || h.Content == "" || len(c.Parents) != 1
+	h.People = []gitrepo.Identity{c.Author, c.Committer}
+	h.Foreign = !b.cfg.Ours(c) || h.Content == "" || len(c.Parents) != 1
 	if h.Foreign {
 		return h, nil
 	}

@@ -79,6 +79,12 @@ type Config struct {
 	// Howto tells readers of a pull request what to type; zero value: the
 	// forge's own buttons and labels.
 	Howto Howto
+	// Ours tells our commits from others'; nil: author and committer have Author's
+	// address. Needed where the forge writes our commits itself.
+	Ours func(gitrepo.Commit) bool
+	// Pause waits after a lost race before the next attempt, at random so that two
+	// bots do not meet again; nil: no wait. An error ends the tick.
+	Pause func(ctx context.Context, attempt int) error
 }
 
 // Howto holds one line per thing a person can do with a pull request. KEY
@@ -92,6 +98,12 @@ type Bot struct {
 	history  history            // a cache
 	troubles troubles           // lost with the process, which costs a write
 	lints    lints              // a cache
+	teams    map[string]teamAnswer
+	forge    *guard
+	refused  map[string]refusal       // head → why the forge did not merge it; lost with the process, which costs a question
+	heard    map[int]int64            // pull request → the last comment that was looked at for commands
+	queued   map[string]pr.CheckState // head of a merge queue → what was said of it
+	pages    pages
 }
 
 // New returns a Bot.
@@ -111,25 +123,27 @@ func New(c Config) *Bot {
 	if c.Silence == 0 {
 		c.Silence = 15 * time.Minute
 	}
-	return &Bot{cfg: c, views: map[string]envView{}}
+	if c.Ours == nil {
+		// An amended or rebased commit keeps its author, but not its committer.
+		c.Ours = func(g gitrepo.Commit) bool {
+			return g.Author.Email == c.Author.Email && g.Committer.Email == c.Author.Email
+		}
+	}
+	g := &guard{Forge: c.Forge, now: c.Now, log: c.Logger}
+	c.Forge = g
+	return &Bot{cfg: c, views: map[string]envView{}, teams: map[string]teamAnswer{}, forge: g, refused: map[string]refusal{}, heard: map[int]int64{}}
 }
 
 // maxAttempts bounds how often one tick starts again after a lost push race.
 const maxAttempts = 5
 
 // Tick looks, decides and acts once. A lost push race is fetched and decided
-// anew on the new head within the tick. Outcome is valid also with an error.
+// anew on the new head within the tick. While the forge's limit is reached nothing
+// is asked of it, and only Git is worked on (Outcome.Limit). Outcome is valid also
+// with an error.
 func (b *Bot) Tick(ctx context.Context) (Outcome, error) {
 	for attempt := 1; ; attempt++ {
-		s, err := b.Look(ctx)
-		if err != nil {
-			return Outcome{}, err
-		}
-		plan := Decide(s)
-		out, err := b.Act(ctx, s, plan)
-		if err == nil {
-			b.lintPulls(ctx, s, &out)
-		}
+		out, err := b.once(ctx)
 		if !isRace(err) {
 			return out, err
 		}
@@ -137,5 +151,32 @@ func (b *Bot) Tick(ctx context.Context) (Outcome, error) {
 			return out, fmt.Errorf("somebody else wrote at the same moment, %d times in a row; looked at again at the next tick: %w", attempt, err)
 		}
 		b.cfg.Logger.Info("push race lost", "attempt", attempt)
+		if b.cfg.Pause == nil {
+			continue
+		}
+		if perr := b.cfg.Pause(ctx, attempt); perr != nil {
+			return out, perr
+		}
 	}
+}
+
+// once is one attempt of a tick.
+func (b *Bot) once(ctx context.Context) (Outcome, error) {
+	s, err := b.Look(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	failures := b.obey(ctx, &s)
+	out, err := b.Act(ctx, s, Decide(s))
+	out.Failures = append(failures, out.Failures...)
+	if err == nil && out.Limit == nil {
+		b.free(ctx, s, &out)
+		b.lintPulls(ctx, s, &out)
+		b.queue(ctx, s, &out)
+		b.report(ctx, s, &out)
+	}
+	if out.Limit == nil {
+		out.Limit = b.forge.limited()
+	}
+	return out, err
 }

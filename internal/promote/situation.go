@@ -3,6 +3,7 @@ package promote
 import (
 	"time"
 
+	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/image"
 	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
@@ -30,9 +31,12 @@ type Situation struct {
 	Pulls     []pr.Pull
 	Branches  map[string]BranchHead // towpath/… branch → its head
 	Past      map[string][]Held     // environment/app → what it held, newest first; only where something would move
+	Teams     map[string]Team       // the teams that an approval depends on
+	Limit     *pr.LimitError        // the forge is not to be asked now: Pulls is empty whatever there is
 	Config    Rules
 
-	record bool // Sights and Scans are news
+	record  bool               // Sights and Scans are news
+	refused map[string]refusal // head → why the forge did not merge it
 }
 
 // Rules are the parts of Config that decisions depend on.
@@ -79,12 +83,13 @@ type AppState struct {
 type BranchHead struct {
 	Commit  string
 	Parent  string
-	Foreign bool              // not made by us: hands off
-	OnBase  bool              // Parent is on the base branch
-	Files   map[string]string // path → object hash at Commit, of the paths that differ from Parent
-	Before  map[string]string // the same at Parent
-	Paths   []string          // paths that differ from Parent
-	Content string            // from the trailer
+	Foreign bool               // not made by us: hands off
+	OnBase  bool               // Parent is on the base branch
+	Files   map[string]string  // path → object hash at Commit, of the paths that differ from Parent
+	Before  map[string]string  // the same at Parent
+	Paths   []string           // paths that differ from Parent
+	Content string             // from the trailer
+	People  []gitrepo.Identity // author and committer
 }
 
 // Move is a step that should happen: wanted values for one app in one
@@ -108,5 +113,8 @@ type Move struct {
 // Key identifies the move: at most one pull request is open per key.
 func (m Move) Key() string { return m.Env.Name + "/" + m.App }
 
+// ownPrefix is how the names of our branches begin.
+const ownPrefix = "towpath/"
+
 // BranchOf is the head branch of a key's pull request.
-func BranchOf(env, app string) string { return "towpath/" + env + "/" + app }
+func BranchOf(env, app string) string { return ownPrefix + env + "/" + app }

@@ -31,8 +31,17 @@ const maxTitle = 200
 // maxDescription is the length of a commit status, GitHub's limit.
 const maxDescription = 140
 
-// Title is the title of a move's pull request and the subject of its commit.
+// Title is the title of a move's pull request and the subject of its commit: one
+// line of at most 200 characters, in the words of the pipeline's template where it
+// has one.
 func Title(m Move) string {
+	if t := cut(harmless(printable(m.Env.Messages.RenderTitle(messageData(m)))), maxTitle); t != "" {
+		return t
+	}
+	return ownTitle(m)
+}
+
+func ownTitle(m Move) string {
 	type step struct{ old, new string }
 	steps := map[string]step{}
 	for _, e := range m.Edits {
@@ -100,9 +109,7 @@ func Message(moves []Move) string {
 		fmt.Fprintf(&b, "%s\n\n", cut(fmt.Sprintf("update %d apps: %s", len(moves), strings.Join(what, ", ")), maxTitle))
 	}
 	for _, m := range moves {
-		for _, e := range m.Edits {
-			fmt.Fprintf(&b, "%s:%d %s -> %s\n", e.Path, e.Line, e.Old, e.New)
-		}
+		b.WriteString(messageBody(m))
 	}
 	b.WriteString("\n")
 	for _, m := range moves {
@@ -312,10 +319,12 @@ func GateComment(v Verdict) string {
 	return b.String()
 }
 
-// Status is the commit status of a verdict.
+// Status is the commit status of a verdict. What the forge itself waits for is no
+// part of it: that may be this very status.
 func Status(v Verdict, head string) pr.Check {
 	c := pr.Check{Context: pr.StatusContext, Commit: head, State: pr.CheckSuccess, Description: "every gate passes"}
-	if missing := v.Missing(); len(missing) > 0 {
+	missing := slices.DeleteFunc(v.Missing(), func(g GateResult) bool { return g.Gate == gateForge })
+	if len(missing) > 0 {
 		c.State = pr.CheckPending
 		if v.Act == ActBlocked {
 			c.State = pr.CheckFailure
