@@ -3,8 +3,8 @@
 // every request to it and every answer of it is compared with GitHub's own description.
 //
 // It has users, Apps, reviews, statuses, checks, protections, rulesets, a merge queue, limits and faults,
-// as far as a bot that proposes and merges sees them; forks, issues without a pull request, webhooks and
-// Actions it has not. It runs the git program (2.38 or newer), and must never face the internet.
+// as far as a bot that proposes and merges sees them; forks beyond the heads of their pull requests, issues
+// without a pull request, webhooks and Actions it has not. It runs the git program (2.38 or newer), and must never face the internet.
 package fakegithub
 
 import (

@@ -70,7 +70,7 @@ func (c *call) gqlPull(r *Repo, p *pull) obj {
 	return obj{
 		"id": nodeID("PR", p.id), "number": p.number, "url": r.web("pull/%d", p.number), "merged": p.merged,
 		"headRefName": p.head, "headRefOid": p.headSHA, "baseRefName": p.base, "updatedAt": date(p.updated),
-		"isDraft": p.draft, "isCrossRepository": false,
+		"isDraft": p.draft, "isCrossRepository": p.fork != "",
 		"reviews": resolver(func(args map[string]any) (any, error) {
 			var all []any
 			for _, v := range p.reviews {

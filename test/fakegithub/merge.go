@@ -186,7 +186,7 @@ func (r *Repo) merged(p *pull, base, sha string, by *user) error {
 	}
 	p.close(r.s.now(), by)
 	p.merged, p.mergeSHA = true, sha
-	if r.Settings.DeleteBranchOnMerge && r.head(p.head) == p.headSHA {
+	if r.Settings.DeleteBranchOnMerge && p.fork == "" && r.head(p.head) == p.headSHA {
 		return r.setRef("refs/heads/"+p.head, "", p.headSHA)
 	}
 	return nil
@@ -210,7 +210,7 @@ func (r *Repo) mergeCommit(p *pull, base, method, title string, message *string,
 	}
 	parents, body := []string{base, p.headSHA}, p.title
 	if title == "" {
-		title = fmt.Sprintf("Merge pull request #%d from %s/%s", p.number, r.Owner, p.head)
+		title = fmt.Sprintf("Merge pull request #%d from %s/%s", p.number, r.headOwner(p), p.head)
 		if method == "squash" {
 			title = fmt.Sprintf("%s (#%d)", p.title, p.number)
 		}

@@ -16,6 +16,7 @@ type pull struct {
 	title, body      string
 	author           *user
 	head, base       string // branches
+	fork             string // owner of the fork that head is a branch of; "": this repository
 	headSHA, baseSHA string
 	draft            bool
 	created, updated time.Time
@@ -86,7 +87,7 @@ func listPulls(c *call) (*answer, error) {
 		case state == "closed" && p.open():
 			continue
 		}
-		if head := c.query.Get("head"); head != "" && !strings.EqualFold(head, c.repo.Owner+":"+p.head) {
+		if head := c.query.Get("head"); head != "" && !strings.EqualFold(head, c.repo.headOwner(p)+":"+p.head) {
 			continue
 		}
 		if base := c.query.Get("base"); base != "" && base != p.base {
@@ -158,7 +159,7 @@ func createPull(c *call) (*answer, error) {
 		return nil, invalid("PullRequest", "base", "invalid", "")
 	}
 	for _, p := range r.pulls {
-		if p.open() && p.head == head && p.base == in.Base {
+		if p.open() && p.fork == "" && p.head == head && p.base == in.Base {
 			return nil, invalid("PullRequest", "", "custom", fmt.Sprintf("A pull request already exists for %s:%s.", r.Owner, head))
 		}
 	}
@@ -240,12 +241,12 @@ func (r *Repo) reopenOrClose(p *pull, state *string, by *user) error {
 		p.closings[len(p.closings)-1] = by
 		return nil
 	case *state == "open" && !p.open():
-		head, base := r.head(p.head), r.head(p.base)
+		head, base := r.headOf(p), r.head(p.base)
 		if p.merged || head == "" || base == "" {
 			return invalid("PullRequest", "state", "invalid", "state cannot be changed. The pull request cannot be reopened.")
 		}
 		for _, other := range r.pulls {
-			if other.open() && other.head == p.head && other.base == p.base {
+			if other.open() && other.fork == p.fork && other.head == p.head && other.base == p.base {
 				return invalid("PullRequest", "state", "invalid", fmt.Sprintf("state cannot be changed. There is already an open pull request from %s.", p.head))
 			}
 		}

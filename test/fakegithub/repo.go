@@ -124,7 +124,11 @@ func (r *Repo) sync() error {
 	}
 	for _, p := range r.pulls {
 		if p.closed.IsZero() {
-			if err := r.syncPull(p, heads[p.head], heads[p.base]); err != nil {
+			head := heads[p.head]
+			if p.fork != "" {
+				head = p.headSHA // nobody pushes to a fork again
+			}
+			if err := r.syncPull(p, head, heads[p.base]); err != nil {
 				return err
 			}
 		}

@@ -172,7 +172,7 @@ func (r *Repo) viewPull(p *pull) obj {
 		"labels": labels, "milestone": nil, "created_at": date(p.created), "updated_at": date(p.updated),
 		"closed_at": date(p.closed), "merged_at": date(p.mergedAt()), "merge_commit_sha": text(p.mergeSHA),
 		"assignee": nil, "assignees": []any{}, "requested_reviewers": reviewers, "requested_teams": teams,
-		"head": r.viewSide(p.head, p.headSHA), "base": r.viewSide(p.base, p.baseSHA), "_links": links,
+		"head": r.viewHead(p), "base": r.viewSide(p.base, p.baseSHA), "_links": links,
 		"author_association": r.association(p.author), "auto_merge": r.viewAutoMerge(p), "draft": p.draft, "active_lock_reason": nil,
 	}
 }
