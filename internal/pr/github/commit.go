@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -133,11 +132,7 @@ func (f *Forge) DropBranch(ctx context.Context, branch string) error {
 
 // branchRef is the path of a branch among the refs, whose slashes stay.
 func (f *Forge) branchRef(branch string) string {
-	parts := strings.Split(branch, "/")
-	for i, p := range parts {
-		parts[i] = url.PathEscape(p)
-	}
-	return f.repoPath("git/refs/heads/") + strings.Join(parts, "/")
+	return f.repoPath("git/refs/heads/") + escapeRef(branch)
 }
 
 func refSays(err error, text string) bool {

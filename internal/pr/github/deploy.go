@@ -25,7 +25,9 @@ var (
 	almostName     = regexp.MustCompile(`(?i)(^|[-_./])(no|non|not|pre)[-_./]`)
 )
 
-func production(env string) bool { return productionName.MatchString(env) && !almostName.MatchString(env) }
+func production(env string) bool {
+	return productionName.MatchString(env) && !almostName.MatchString(env)
+}
 
 type deployment struct {
 	ID      int64  `json:"id"`

@@ -128,12 +128,21 @@ func (f *Forge) autoMerge(ctx context.Context, s standing, h handover) error {
 		f.cfg.Logger.Debug("auto-merge is not asked for", "pull", h.number, "reason", pr.StatusContext+" is no required check of "+h.base)
 		return pr.ErrUnsupported
 	}
-	method := h.method
-	if method == "" {
-		method = pr.Squash
+	methods := []pr.Method{h.method}
+	if h.method == "" {
+		methods = []pr.Method{pr.Squash, pr.Merge, pr.Rebase}
 	}
+	for _, method := range methods {
+		if err = f.askAutoMerge(ctx, s.node, method, h); !errors.Is(err, pr.ErrMethod) {
+			break
+		}
+	}
+	return err
+}
+
+func (f *Forge) askAutoMerge(ctx context.Context, node string, method pr.Method, h handover) error {
 	const mutation = `mutation($in: EnablePullRequestAutoMergeInput!) { enablePullRequestAutoMerge(input: $in) { clientMutationId } }`
-	in := map[string]any{"pullRequestId": s.node, "expectedHeadOid": h.head, "mergeMethod": strings.ToUpper(string(method))}
+	in := map[string]any{"pullRequestId": node, "expectedHeadOid": h.head, "mergeMethod": strings.ToUpper(string(method))}
 	if method != pr.Rebase {
 		in["commitHeadline"], in["commitBody"] = h.headline, h.body
 	}
