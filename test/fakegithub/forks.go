@@ -1,6 +1,9 @@
 package fakegithub
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // ForkPull opens, as somebody who need not have a right here, a pull request of a branch of their fork: a
 // commit on base with some files. The fork itself cannot be asked for anything.
@@ -52,4 +55,33 @@ func (r *Repo) viewHead(p *pull) obj {
 		repo["fork"] = true
 	}
 	return v
+}
+
+// ManyPulls opens so many pull requests at once, of branches prefix0, prefix1… at one commit, and closes
+// them where closed is true.
+func (r *Repo) ManyPulls(login, prefix, base string, n int, closed bool) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	who, baseSHA := r.s.account(login, "User"), r.head(base)
+	sha, err := r.change(baseSHA, map[string][]byte{"many": []byte("x\n")}, "Many\n", who.identity(), who.identity())
+	if err != nil {
+		return err
+	}
+	var refs strings.Builder
+	for i := range n {
+		r.lastNumber++
+		now := r.s.now()
+		p := &pull{
+			number: r.lastNumber, id: r.s.next(), title: fmt.Sprint(prefix, i), author: who, head: fmt.Sprint(prefix, i), base: base,
+			headSHA: sha, baseSHA: baseSHA, created: now, updated: now,
+		}
+		if closed {
+			p.close(now, who)
+			p.mergedBy = nil
+		}
+		r.pulls = append(r.pulls, p)
+		fmt.Fprintf(&refs, "create refs/heads/%s %s\ncreate refs/pull/%d/head %s\n", p.head, sha, p.number, sha)
+	}
+	_, err = r.gitWith(nil, refs.String(), "update-ref", "--stdin")
+	return err
 }

@@ -1,6 +1,7 @@
 package github
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ const (
 	// detailsFields of one pull request: %[1]d is its number, %[2]d the page.
 	detailsFields = `pull%[1]d: pullRequest(number: %[1]d) {
     headRefOid isInMergeQueue autoMergeRequest { enabledAt }
-    timelineItems(itemTypes: [CLOSED_EVENT], last: 1) { nodes { ... on ClosedEvent { actor ` + actorFields + ` } } }
+    timelineItems(itemTypes: [CLOSED_EVENT], last: 1) { nodes { __typename ... on ClosedEvent { actor ` + actorFields + ` } } }
     reviews(last: %[2]d) ` + reviewFields + `
     comments(last: %[2]d) ` + commentFields + `
     commits(last: 1) { nodes { commit { oid statusCheckRollup { contexts(first: %[2]d) ` + contextFields + ` } } } }
@@ -193,7 +194,8 @@ func (f *Forge) readDetails(ctx context.Context, batch []int, page int) error {
 
 func (f *Forge) variables() map[string]any { return map[string]any{"owner": f.owner, "name": f.name} }
 
-// completeDetails reads what was more than a page.
+// completeDetails reads what was more than a page. All of it each time: a comment far back may have been
+// edited.
 func (f *Forge) completeDetails(ctx context.Context, number int, d *detailsJSON, page int) error {
 	const head = "query($owner: String!, $name: String!, $number: Int!, $cursor: String) { repository(owner: $owner, name: $name) { pullRequest(number: $number) { "
 	ask := func(fields, cursor string) (detailsJSON, error) {
@@ -205,7 +207,7 @@ func (f *Forge) completeDetails(ctx context.Context, number int, d *detailsJSON,
 		_, err := f.ask(ctx, head+fields+" } } }", variables, &data)
 		return data.Repository.PullRequest, err
 	}
-	for n := 0; d.Comments.PageInfo.HasPreviousPage && n < maxBackPages && !f.overlaps(number, d.Comments.Nodes); n++ {
+	for n := 0; d.Comments.PageInfo.HasPreviousPage && n < maxBackPages; n++ {
 		more, err := ask(fmt.Sprintf("comments(last: %d, before: $cursor) ", page)+commentFields, d.Comments.PageInfo.StartCursor)
 		if err != nil {
 			return err
@@ -243,18 +245,6 @@ func (d *detailsJSON) contexts() *contextsJSON {
 	return &d.Commits.Nodes[0].Commit.StatusCheckRollup.Contexts
 }
 
-// overlaps reports whether comments read now go back to those read before.
-func (f *Forge) overlaps(number int, nodes []commentJSON) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	k := f.known[number]
-	if k == nil || k.read.IsZero() || len(nodes) == 0 {
-		return false
-	}
-	first := nodes[0].value().ID
-	return slices.ContainsFunc(k.pull.Comments, func(c pr.Comment) bool { return c.ID == first })
-}
-
 // apply takes up details that were read at date, GitHub's time.
 func (f *Forge) apply(number int, d *detailsJSON, date time.Time, writes int) {
 	f.mu.Lock()
@@ -265,7 +255,7 @@ func (f *Forge) apply(number int, d *detailsJSON, date time.Time, writes int) {
 	}
 	p := &k.pull
 	p.Reviews = d.reviews()
-	p.Comments = d.comments(p.Comments)
+	p.Comments = d.comments()
 	p.Queued = p.Open && (d.IsInMergeQueue || d.AutoMergeRequest != nil)
 	p.ClosedBy = ""
 	if closings := d.TimelineItems.Nodes; !p.Open && len(closings) > 0 {
@@ -301,20 +291,12 @@ func (d *detailsJSON) reviews() []pr.Review {
 	return all
 }
 
-// comments are those read now, after those that were known and are older than all of them.
-func (d *detailsJSON) comments(known []pr.Comment) []pr.Comment {
+func (d *detailsJSON) comments() []pr.Comment {
 	var all []pr.Comment
 	for _, n := range d.Comments.Nodes {
 		all = append(all, n.value())
 	}
-	if d.Comments.PageInfo.HasPreviousPage && len(all) > 0 {
-		older := slices.IndexFunc(known, func(c pr.Comment) bool { return c.ID >= all[0].ID })
-		if older < 0 {
-			older = len(known)
-		}
-		all = append(slices.Clone(known[:older]), all...)
-	}
-	slices.SortStableFunc(all, func(a, b pr.Comment) int { return int(a.ID - b.ID) })
+	slices.SortStableFunc(all, func(a, b pr.Comment) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 
