@@ -1,0 +1,346 @@
+package gitea
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	sdk "code.gitea.io/sdk/gitea"
+
+	"towpath.dev/towpath/internal/pr"
+)
+
+const maxDescription = 140 // characters of a status
+
+// Close closes a pull request unmerged, with a comment unless it is empty. A closed one stays as it is.
+// The branch stays.
+func (f *Forge) Close(ctx context.Context, number int, comment string) error {
+	if err := f.close(ctx, number, comment); err != nil {
+		return fmt.Errorf("close pull request %d: %w", number, err)
+	}
+	return nil
+}
+
+func (f *Forge) close(ctx context.Context, number int, comment string) error {
+	e, err := f.get(ctx, number)
+	if err != nil || !e.pull.Open {
+		return err
+	}
+	if comment != "" {
+		if err := f.commentOnce(ctx, number, comment); err != nil {
+			return err
+		}
+	}
+	return f.setState(ctx, number, sdk.StateClosed)
+}
+
+// commentOnce writes a comment unless our last one says the same: closing failed after it.
+func (f *Forge) commentOnce(ctx context.Context, number int, text string) error {
+	all, err := f.comments(ctx, number)
+	if err != nil {
+		return err
+	}
+	text = pr.CutBody(text, maxText)
+	for _, c := range slices.Backward(all) {
+		if c.User == f.user && c.Key == "" {
+			if sameText(c.Body, text) {
+				return nil
+			}
+			break
+		}
+	}
+	return f.newComment(ctx, number, text)
+}
+
+// Reopen opens a closed pull request again; an open one stays as it is.
+func (f *Forge) Reopen(ctx context.Context, number int) error {
+	e, err := f.get(ctx, number)
+	switch {
+	case err != nil:
+	case e.pull.Merged:
+		err = errors.New("it is merged")
+	case !e.pull.Open:
+		err = f.reopen(ctx, e)
+	}
+	if err != nil {
+		return fmt.Errorf("reopen pull request %d: %w", number, err)
+	}
+	return nil
+}
+
+// reopen opens e again unless another of its branch is open: a server may let both be.
+func (f *Forge) reopen(ctx context.Context, e *entry) error {
+	f.ensuring.Lock()
+	defer f.ensuring.Unlock()
+	if !e.pull.Fork {
+		other, err := f.find(ctx, e.pull.Branch, e.pull.Base)
+		if err != nil {
+			return err
+		}
+		if other != nil && other.pull.Number != e.pull.Number {
+			return fmt.Errorf("pull request %d of the same branch is open", other.pull.Number)
+		}
+	}
+	return f.setState(ctx, e.pull.Number, sdk.StateOpen)
+}
+
+func (f *Forge) setState(ctx context.Context, number int, state sdk.StateType) error {
+	c, err := f.client(ctx)
+	if err != nil {
+		return err
+	}
+	p, _, err := c.EditPullRequest(f.owner, f.name, int64(number), sdk.EditPullRequestOption{State: &state})
+	if err != nil {
+		return ofPull(err)
+	}
+	f.put(f.entry(p))
+	return nil
+}
+
+// Comment adds a comment of ours. With a Key ours of that key is edited in place, or left alone when its
+// text is the same. User and At are the server's to say.
+func (f *Forge) Comment(ctx context.Context, number int, c pr.Comment) error {
+	if err := f.comment(ctx, number, c); err != nil {
+		return fmt.Errorf("comment on pull request %d: %w", number, err)
+	}
+	return nil
+}
+
+func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
+	text := pr.CutBody(c.Body, maxText)
+	if c.Key == "" {
+		if !f.perhapsWritten(number, text) {
+			return f.newComment(ctx, number, text)
+		}
+		if err := f.commentOnce(ctx, number, text); err != nil {
+			return err
+		}
+		f.surely(number, text)
+		return nil
+	}
+	if old, ok := f.keyed(number, c.Key); ok {
+		done, err := f.rewrite(ctx, number, old, text)
+		if done || err != nil {
+			return err
+		}
+	}
+	all, err := f.comments(ctx, number) // an answer of ours may have been lost
+	if err != nil {
+		return err
+	}
+	for _, old := range all {
+		if f.ownKey(old, c.Key) {
+			done, err := f.rewrite(ctx, number, old, text)
+			if done || err != nil {
+				return err
+			}
+		}
+	}
+	return f.newComment(ctx, number, pr.WithKey(c.Key, text))
+}
+
+func (f *Forge) ownKey(c pr.Comment, key string) bool { return c.Key == key && c.Key != "" }
+
+// keyed is our comment of a key, as far as it is known.
+func (f *Forge) keyed(number int, key string) (pr.Comment, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.known[number]; e != nil {
+		for _, c := range e.pull.Comments {
+			if f.ownKey(c, key) {
+				return c, true
+			}
+		}
+	}
+	return pr.Comment{}, false
+}
+
+// rewrite makes a comment of ours say something; false: it is gone.
+func (f *Forge) rewrite(ctx context.Context, number int, old pr.Comment, text string) (bool, error) {
+	if sameText(old.Body, text) {
+		return true, nil
+	}
+	c, err := f.client(ctx)
+	if err != nil {
+		return false, err
+	}
+	_, _, err = c.EditIssueComment(f.owner, f.name, old.ID, sdk.EditIssueCommentOption{Body: pr.WithKey(old.Key, text)})
+	if status(err) == http.StatusNotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, plain(err)
+	}
+	// The server does not date the pull request anew for it.
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.known[number]; e != nil {
+		e.pull.Comments = slices.Clone(e.pull.Comments)
+		for i := range e.pull.Comments {
+			if e.pull.Comments[i].ID == old.ID {
+				e.pull.Comments[i].Body = text
+			}
+		}
+	}
+	return true, nil
+}
+
+// newComment writes a comment, and remembers when it is not known whether that was done.
+func (f *Forge) newComment(ctx context.Context, number int, text string) error {
+	c, err := f.client(ctx)
+	if err != nil {
+		return err
+	}
+	_, _, err = c.CreateIssueComment(f.owner, f.name, int64(number), sdk.CreateIssueCommentOption{Body: text})
+	if unsure(err) {
+		f.mu.Lock()
+		f.uncertain[number] = append(f.uncertain[number], text)
+		f.mu.Unlock()
+	}
+	return ofPull(err)
+}
+
+func (f *Forge) perhapsWritten(number int, text string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.uncertain[number], text)
+}
+
+func (f *Forge) surely(number int, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.uncertain[number] = slices.DeleteFunc(f.uncertain[number], func(s string) bool { return s == text })
+	if len(f.uncertain[number]) == 0 {
+		delete(f.uncertain, number)
+	}
+}
+
+// SetStatus sets the status c.Context of c.Commit; no write when its newest says so already. The
+// description is cut to 140 characters.
+func (f *Forge) SetStatus(ctx context.Context, number int, c pr.Check) error {
+	c.Description = pr.CutText(c.Description, maxDescription)
+	f.mu.Lock()
+	e := f.known[number]
+	said := e != nil && slices.ContainsFunc(e.pull.Checks, c.Says)
+	f.mu.Unlock()
+	if said {
+		return nil
+	}
+	var err error
+	if e == nil {
+		_, err = f.get(ctx, number)
+	}
+	if err == nil {
+		err = f.setStatus(ctx, c)
+	}
+	if err != nil {
+		return fmt.Errorf("set status %s of pull request %d: %w", c.Context, number, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.known[number]; e != nil && e.pull.Head == c.Commit { // the server does not date it anew for it
+		c.App = f.user
+		e.pull.Checks = append(slices.DeleteFunc(slices.Clone(e.pull.Checks), func(o pr.Check) bool { return o.Context == c.Context }), c)
+	}
+	return nil
+}
+
+func (f *Forge) setStatus(ctx context.Context, want pr.Check) error {
+	if want.Commit == "" || want.Context == "" {
+		return errors.New("it needs a commit and a context")
+	}
+	all, err := f.checks(ctx, want.Commit)
+	if err != nil || slices.ContainsFunc(all, want.Says) {
+		return err
+	}
+	c, err := f.client(ctx)
+	if err != nil {
+		return err
+	}
+	_, _, err = c.CreateStatus(f.owner, f.name, want.Commit, sdk.CreateStatusOption{State: stateOf(want.State), Context: want.Context, Description: want.Description})
+	return plain(err)
+}
+
+// Report shows what an environment runs as a status of the commit, towpath/<environment>.
+func (f *Forge) Report(ctx context.Context, r pr.Report) error {
+	c := pr.Check{Context: "towpath/" + r.Env, Commit: r.Commit, Description: pr.CutText(r.Description, maxDescription), State: pr.CheckPending}
+	if c.Context == pr.StatusContext || c.Context == pr.LintContext {
+		c.Context = "towpath/env/" + r.Env // an environment must not speak for a pull request
+	}
+	switch r.State {
+	case pr.ReportHealthy:
+		c.State = pr.CheckSuccess
+	case pr.ReportFailing:
+		c.State = pr.CheckFailure
+	}
+	if err := f.setStatus(ctx, c); err != nil {
+		return fmt.Errorf("report %s at %s: %w", r.Env, short(r.Commit), err)
+	}
+	return nil
+}
+
+// Review reviews as ourselves: approves, asks for changes, dismisses our last word, or, with no State,
+// comments. Of the current head unless r.Commit says otherwise.
+func (f *Forge) Review(ctx context.Context, number int, r pr.Review) error {
+	if err := f.review(ctx, number, r); err != nil {
+		return fmt.Errorf("review pull request %d: %w", number, err)
+	}
+	return nil
+}
+
+func (f *Forge) review(ctx context.Context, number int, r pr.Review) error {
+	o := sdk.CreatePullReviewOptions{State: sdk.ReviewStateComment, Body: pr.CutBody(r.Body, maxText), CommitID: r.Commit}
+	switch r.State {
+	case pr.Approved:
+		o.State = sdk.ReviewStateApproved
+	case pr.ChangesRequested:
+		o.State = sdk.ReviewStateRequestChanges
+		if o.Body == "" {
+			o.Body = "Changes are requested."
+		}
+	case pr.Dismissed:
+		return f.dismiss(ctx, number, r.Body)
+	case "":
+	default:
+		return fmt.Errorf("no such review: %s", r.State)
+	}
+	c, err := f.client(ctx)
+	if err != nil {
+		return err
+	}
+	_, _, err = c.CreatePullReview(f.owner, f.name, int64(number), o)
+	if status(err) == http.StatusUnprocessableEntity && says(err, "your own pull") {
+		return fmt.Errorf("%w: the author's own review does not count: %w", pr.ErrForbidden, plain(err))
+	}
+	return ofPull(err)
+}
+
+// dismiss takes our last word back.
+func (f *Forge) dismiss(ctx context.Context, number int, why string) error {
+	c, err := f.client(ctx)
+	if err != nil {
+		return err
+	}
+	var last *sdk.PullReview
+	for page, all := 1, 0; page <= maxPages; page++ {
+		got, resp, err := c.ListPullReviews(f.owner, f.name, int64(number), sdk.ListPullReviewsOptions{ListOptions: sdk.ListOptions{Page: page, PageSize: f.perPage}})
+		if err != nil {
+			return ofPull(err)
+		}
+		for _, r := range got {
+			if word, ok := reviewOf(r); ok && f.ours(r.Reviewer) && word.State != pr.Dismissed && (last == nil || r.ID > last.ID) {
+				last = r
+			}
+		}
+		if all += len(got); done(all, len(got), f.perPage, resp) {
+			break
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	_, err = c.DismissPullReview(f.owner, f.name, int64(number), last.ID, sdk.DismissPullReviewOptions{Message: why})
+	return ofPull(err)
+}
