@@ -107,6 +107,9 @@ func mergedTwice(s *stage) {
 	m := pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}
 	commit := s.merge(s.Forge, m)
 	now := s.head(base)
+	if commit != now {
+		s.Errorf("the merge is said to be %s, the base is at %s", commit, now)
+	}
 	for what, f := range map[string]Forge{"again": s.Forge, "after a restart": s.Restart()} {
 		if got := s.merge(f, m); got != commit || s.head(base) != now {
 			s.Errorf("%s: merged as %s, first as %s; the base is at %s, was at %s", what, got, commit, s.head(base), now)

@@ -1,6 +1,7 @@
 package forges
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,9 +31,7 @@ type stage struct {
 func newStage(t T, w *World) *stage {
 	t.Helper()
 	s := &stage{T: t, World: w, dir: filepath.Join(t.TempDir(), "clone")}
-	s.gitIn(filepath.Dir(s.dir), "clone", "-q", w.Remote, s.dir)
-	s.git("config", "user.name", "Alice")
-	s.git("config", "user.email", "alice@example.com")
+	s.gitIn(filepath.Dir(s.dir), "clone", "-q", "-c", "user.name=Alice", "-c", "user.email=alice@example.com", w.Remote, s.dir)
 	s.push(base, map[string]string{file: "image: web:1\n", "dev/web.yaml": "image: web:1\n"}, "first")
 	return s
 }
@@ -84,18 +83,15 @@ func (s *stage) put(from, to string, files map[string]string, message string) st
 	s.git("checkout", "-q", "--detach", from)
 	for name, text := range files {
 		path := filepath.Join(s.dir, filepath.FromSlash(name))
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
 		if text == "" {
-			s.git("rm", "-q", "--", name)
-			continue
+			err = errors.Join(err, os.Remove(path))
+		} else {
+			err = errors.Join(err, os.WriteFile(path, []byte(text), 0o644))
 		}
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			s.Fatalf("%v", err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			s.Fatalf("%v", err)
-		}
-		s.git("add", "--", name)
+		s.must("write "+name, err)
 	}
+	s.git("add", "--all")
 	s.git("commit", "-q", "--allow-empty", "-m", message)
 	s.git("push", "-q", "--force", "origin", "HEAD:refs/heads/"+to)
 	return s.git("rev-parse", "HEAD")
