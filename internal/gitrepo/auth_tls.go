@@ -152,7 +152,7 @@ func (a Auth) proxy(f wireFiles, s *secrets) (func(*http.Request) (*url.URL, err
 	return func(req *http.Request) (*url.URL, error) {
 		u, err := http.ProxyFromEnvironment(req)
 		if err != nil {
-			return nil, errors.New("the proxy that the environment names (HTTPS_PROXY or HTTP_PROXY) is no URL")
+			return nil, errors.New("the proxy that the environment names (HTTPS_PROXY or HTTP_PROXY) cannot be used")
 		}
 		if u != nil {
 			if password, ok := u.User.Password(); ok {

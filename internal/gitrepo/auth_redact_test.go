@@ -1,0 +1,208 @@
+package gitrepo
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// oddPassword has what every quoting changes.
+const oddPassword = `p4:"<&/%20 @é\ss` + secretPassword
+
+// leaked returns the spelling in which a text shows a secret, "" when it does not.
+func leaked(text, secret string) string {
+	quoted, _ := json.Marshal(secret)
+	for _, s := range []string{
+		secret, url.QueryEscape(secret), url.PathEscape(secret), fmt.Sprintf("%q", secret), html.EscapeString(secret), string(quoted),
+		base64.StdEncoding.EncodeToString([]byte("git:" + secret)), base64.StdEncoding.EncodeToString([]byte(secret)),
+	} {
+		if strings.Contains(text, s) {
+			return s
+		}
+	}
+	// Whatever the spelling of the odd half, this half is always the same.
+	if strings.Contains(text, secretPassword) {
+		return secretPassword
+	}
+	return ""
+}
+
+func TestWhatAServerSaysBackOfASecretIsCutOut(t *testing.T) {
+	root := t.TempDir()
+	dir := bare(t, root, "config.git")
+	base := put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	packet := func(s string) string { return fmt.Sprintf("%04x%s", len(s)+4, s) }
+	answers := map[string]func(w http.ResponseWriter, r *http.Request, said string){
+		"401":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 401) },
+		"403":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 403) },
+		"404":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 404) },
+		"500":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 500) },
+		"no git": func(w http.ResponseWriter, _ *http.Request, said string) { _, _ = w.Write([]byte(said)) },
+		"an error of git": func(w http.ResponseWriter, _ *http.Request, said string) {
+			_, _ = w.Write([]byte(packet("ERR " + said)))
+		},
+		"an odd advertisement": func(w http.ResponseWriter, _ *http.Request, said string) {
+			_, _ = w.Write([]byte(packet("# service=x\n") + "0000" + packet(said)))
+		},
+		"a redirect": func(w http.ResponseWriter, r *http.Request, said string) {
+			http.Redirect(w, r, "/else?x="+url.QueryEscape(said), 302)
+		},
+		"a redirect downwards": func(w http.ResponseWriter, r *http.Request, said string) {
+			http.Redirect(w, r, "ftp://h/"+url.PathEscape(said), 302)
+		},
+		"a redirect to no host": func(w http.ResponseWriter, _ *http.Request, said string) {
+			w.Header().Set("Location", "http://a b/"+url.PathEscape(said))
+			w.WriteHeader(302)
+		},
+		"a report": func(w http.ResponseWriter, _ *http.Request, said string) {
+			report := packet("unpack ok\n") + packet("ng refs/heads/main "+said+"\n") + "0000"
+			_, _ = w.Write([]byte(packet("\x02"+said+"\n") + packet("\x01"+report) + "0000"))
+		},
+		"no unpacking": func(w http.ResponseWriter, _ *http.Request, said string) {
+			_, _ = w.Write([]byte(packet("\x01"+packet("unpack "+said+"\n")+"0000") + "0000"))
+		},
+		"a fatal word": func(w http.ResponseWriter, _ *http.Request, said string) {
+			_, _ = w.Write([]byte(packet("\x03" + said + "\n")))
+		},
+	}
+	echoes := map[string]func(header, secret string) string{
+		"header": func(h, _ string) string { return "you sent " + h },
+		"plain":  func(_, s string) string { return "your token is " + s + "." },
+		"quoted": func(_, s string) string { return fmt.Sprintf("token %q is bad", s) },
+		"html":   func(_, s string) string { return "<p>" + html.EscapeString(s) + "</p>" },
+		"json":   func(_, s string) string { b, _ := json.Marshal(s); return `{"token":` + string(b) + "}" },
+		"url":    func(_, s string) string { return "see https://h/?t=" + url.QueryEscape(s) },
+		"cut":    func(_, s string) string { return strings.Repeat("x", maxMessages-len(s)-5) + " " + s },
+	}
+	for _, password := range []string{secretPassword, oddPassword} {
+		for way, auth := range map[string]Auth{
+			"basic":  {PasswordFile: secret(t, password)},
+			"bearer": {BearerTokenFile: secret(t, password)},
+		} {
+			for name, answer := range answers {
+				t.Run(way+" "+name, func(t *testing.T) {
+					echo, pushing, down := echoes["plain"], "", false
+					g := newGate(t, root, nil, func(w http.ResponseWriter, r *http.Request) bool {
+						on := r.Method == http.MethodPost && pushing == "at the end" || pushing == "at once"
+						if !on {
+							return true
+						}
+						if down = true; r.URL.Path == "/else" {
+							http.Error(w, "nothing", 404)
+							return false
+						}
+						if strings.HasSuffix(r.URL.Path, "/info/refs") {
+							w.Header().Set("Content-Type", "application/x-"+r.URL.Query().Get("service")+"-advertisement")
+						}
+						answer(w, r, echo(r.Header.Get("Authorization"), password))
+						return false
+					})
+					out := &logged{}
+					r := open(t, Config{URL: g.URL + "/config.git", Auth: auth, Logger: out.logger()})
+					made := commit(t, r, base, map[string]string{"a": "1\n"})
+					for kind, e := range echoes {
+						for _, moment := range []string{"at once", "at the end"} {
+							echo, pushing, down = e, moment, false
+							err := r.Push(t.Context(), Update{Ref: "refs/heads/main", Old: base, New: made.Hash})
+							if moment == "at once" && err == nil {
+								err = r.Fetch(t.Context())
+							}
+							pushing = ""
+							if err == nil || !down {
+								t.Fatalf("%s %s: no error (asked: %v)", kind, moment, down)
+							}
+							if s := leaked(err.Error(), password); s != "" {
+								t.Errorf("%s %s: the error shows %q: %v", kind, moment, s, err)
+							}
+						}
+					}
+					if s := leaked(out.String(), password); s != "" {
+						t.Errorf("the log shows %q: %s", s, out.String())
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestOnlyWhatIsSecretIsCutOut(t *testing.T) {
+	var s secrets
+	s.add("git", "")
+	s.addLogin("git", "x")
+	s.addLogin("git", "hunter22")
+	s.add("hunter22-long")
+	for in, want := range map[string]string{
+		"git x pushes to origin":                      "git x pushes to origin",
+		"a hunter22 and hunter22-long":                "a *** and ***",
+		"Authorization: Basic Z2l0Omh1bnRlcjIy fails": "Authorization: Basic *** fails",
+	} {
+		if got := s.cut(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	for i := range maxSecrets {
+		s.add(fmt.Sprintf("another-%d", i))
+	}
+	if len(s.texts) > maxSecrets {
+		t.Errorf("%d texts are kept", len(s.texts))
+	}
+}
+
+func FuzzSecretsAreCutOut(f *testing.F) {
+	f.Add("git", secretPassword, "the token ", " is bad")
+	f.Add("a", oddPassword, "", "")
+	f.Fuzz(func(t *testing.T, user, password, before, after string) {
+		if len(password) < minSecretBytes || strings.Contains(cutMark, password) || strings.ContainsAny(password, "\r\n") {
+			t.Skip("no secret in the sense of readLine")
+		}
+		var s secrets
+		s.addLogin(user, password)
+		for _, way := range spellings(password) {
+			if text := s.cut(before + way + after); text == before+way+after {
+				t.Errorf("%q is left in %q", way, text)
+			}
+		}
+		if strings.Contains(s.cut(basic(user, password)), basic(user, password)[len("Basic "):]) {
+			t.Error("the header is left")
+		}
+	})
+}
+
+func TestPasswordsOfBrokenURLsAreNotShown(t *testing.T) {
+	for _, in := range []string{
+		"bot:" + secretPassword + "@h.example/x.git", // no scheme: host:path for git
+		"https:/bot:" + secretPassword + "@h.example/x.git",
+		"https:bot:" + secretPassword + "@h.example/x.git",
+		"https//bot:" + secretPassword + "@h.example/x.git",
+		"//bot:" + secretPassword + "@h.example/x.git",
+		" https://bot:" + secretPassword + "@h.example/x.git",
+		"https://bot:12/" + secretPassword + "@h.example/x.git",
+		"https://bot:a@b/" + secretPassword + "@h.example/x.git",
+		"ssh://bot:12/" + secretPassword + "@h.example/x.git",
+		"https://bot:%zz" + secretPassword + "@h.example/x.git",
+		"HTTPS:/bot:" + secretPassword + "@h.example",
+		"bot:" + secretPassword + "@h.example:x.git",
+		"s3:" + secretPassword + "://h@x",
+	} {
+		got, err := parseRemote(in)
+		if err == nil || strings.Contains(err.Error(), secretPassword) {
+			t.Errorf("%s: %+v, %v", in, got, err)
+		}
+	}
+	for in, shown := range map[string]string{
+		"https://h.example/a%40b/x.git":     "https://h.example/a%40b/x.git",
+		"https://bot:a%2Fb%40@h.example/x":  "https://h.example/x",
+		"file:///srv/a:b@c":                 "file:///srv/a:b@c",
+		"git@h.example:te@m/x.git":          "h.example:te@m/x.git",
+		"ssh://bot:pass@h.example:22/x.git": "ssh://h.example:22/x.git",
+	} {
+		if got, err := parseRemote(in); err != nil || got.shown != shown {
+			t.Errorf("%s: %+v, %v", in, got, err)
+		}
+	}
+}
