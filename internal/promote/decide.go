@@ -145,6 +145,9 @@ func (plan *Plan) existing(s Situation, moves map[string]Move) {
 // it undoes no person's revert. proved: the head was compared with what is wanted.
 func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block, proved bool) Verdict {
 	v, head := Judge(s, env, p, block), s.Branches[p.Branch]
+	if s.unheard[p.Number] {
+		v = verdict(append(v.Gates, GateResult{Gate: "commands", State: Pending, Reason: "a command in its comments is not carried out yet"}))
+	}
 	reason := ""
 	switch {
 	case p.Head == "":
@@ -185,7 +188,7 @@ func (s Situation) differs(env policy.Environment, block pr.Block, head BranchHe
 		m.Sets = append(m.Sets, patch.Set{Policy: name, Ref: image.Ref{Repo: p.Image, Tag: image.Tag(want.tag), Digest: image.Digest(want.digest)}})
 	}
 	m.fill(app)
-	if len(m.Hold) > 0 || m.Content != block.Content || !current(head, m, s) {
+	if m.Content != block.Content || !current(head, m, s) {
 		return "the branch changes something else than its text says; close this and delete the branch to have it made anew"
 	}
 	return ""

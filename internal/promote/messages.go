@@ -30,14 +30,14 @@ func messageBody(m Move) string {
 	return b.String()
 }
 
-// ownTrailer is what a line of ours begins with, however it is written: nobody
-// else's text may.
-var ownTrailer = regexp.MustCompile(`(?i)towpath-([a-z-]*\s*:)`)
+// ownTrailer is what a line of ours begins with, however it is written: no line of
+// somebody else's text may.
+var ownTrailer = regexp.MustCompile(`(?i)^(\s*towpath)-([^:]*:)`)
 
-// harmless takes from a text what would pass for a trailer or a hidden block of
+// harmless takes from one line what would pass for a trailer or a hidden block of
 // ours.
 func harmless(s string) string {
-	s = ownTrailer.ReplaceAllString(s, "Towpath $1")
+	s = ownTrailer.ReplaceAllString(s, "$1 $2")
 	s = strings.ReplaceAll(s, "<!--", "<! --")
 	return strings.ReplaceAll(s, "-->", "-- >")
 }

@@ -40,17 +40,19 @@ func (b *Bot) obey(ctx context.Context, s *Situation) []string {
 	var out Outcome
 	may := rights{}
 	left := maxObeyed
+	s.unheard = map[int]bool{}
 	pulls := slices.Clone(s.Pulls)
 	for i := range pulls {
 		if _, ours := ownBlock(pulls[i]); !ours || pulls[i].Merged || out.Limit != nil {
 			continue
 		}
-		orders := b.orders(pulls[i])
-		orders = orders[:min(len(orders), left)]
-		if left -= len(orders); len(orders) == 0 {
-			continue
+		all := b.orders(pulls[i])
+		orders := all[:min(len(all), left)]
+		left -= len(orders)
+		failed := len(orders) > 0 && out.failed(b.carryOut(ctx, &pulls[i], orders, may), "carry out commands on pull request #%d", pulls[i].Number)
+		if failed || len(orders) < len(all) { // one of them may be to hold it
+			s.unheard[pulls[i].Number] = true
 		}
-		out.failed(b.carryOut(ctx, &pulls[i], orders, may), "carry out commands on pull request #%d", pulls[i].Number)
 	}
 	s.Pulls, s.refused = pulls, b.remembered(pulls)
 	b.forget(pulls)

@@ -37,6 +37,7 @@ type Situation struct {
 
 	record  bool               // Sights and Scans are news
 	refused map[string]refusal // head → why the forge did not merge it
+	unheard map[int]bool       // pull requests with commands that are not carried out yet
 }
 
 // Rules are the parts of Config that decisions depend on.
