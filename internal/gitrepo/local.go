@@ -108,7 +108,8 @@ func safeDirectories(ctx context.Context, env []string) []string {
 			cmd.Env = append(cmd.Env, kv)
 		}
 	}
-	cmd.Env = append(cmd.Env, "GIT_DIR="+os.DevNull) // in no repository, wherever we stand
+	// In no repository, wherever we stand, and without traces that settings ask for.
+	cmd.Env = append(cmd.Env, "GIT_DIR="+os.DevNull, "GIT_TRACE2=0", "GIT_TRACE2_EVENT=0", "GIT_TRACE2_PERF=0")
 	said, err := cmd.Output()
 	if err != nil || len(said) == 0 {
 		return nil
