@@ -16,6 +16,7 @@ import (
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/promote"
 	"towpath.dev/towpath/internal/registry"
+	"towpath.dev/towpath/internal/schedule"
 	"towpath.dev/towpath/internal/state"
 )
 
@@ -25,6 +26,7 @@ type connection struct {
 	repo, branch, cache string
 	forge               forgeFlags
 	auth                gitrepo.Auth
+	rewritten           bool
 	log                 string
 }
 
@@ -37,6 +39,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 	f.StringVar(&c.auth.PasswordFile, "password-file", "", "file with the password or token for http(s)")
 	f.StringVar(&c.auth.SSHKeyFile, "ssh-key-file", "", "private key for ssh")
 	f.StringVar(&c.auth.KnownHostsFile, "known-hosts-file", "", "known_hosts for ssh; unknown hosts are refused")
+	f.BoolVar(&c.rewritten, "allow-rewritten-base", false, "follow the base branch although its history was rewritten; refused without it, as far as the cache remembers")
 	f.StringVar(&c.log, "log-format", "text", "text or json")
 }
 
@@ -93,7 +96,7 @@ func (c *connection) openRepo(ctx context.Context, logger *slog.Logger) (*gitrep
 	if err != nil {
 		return nil, err
 	}
-	return gitrepo.Open(ctx, gitrepo.Config{URL: c.repo, Dir: dir, Auth: c.auth, Logger: logger})
+	return gitrepo.Open(ctx, gitrepo.Config{URL: c.repo, Dir: dir, Branch: c.branch, AllowRewrite: c.rewritten, Auth: c.auth, Logger: logger})
 }
 
 // cacheFor is the folder of one kind of cache for this repository, which check
@@ -157,6 +160,8 @@ func (c *connection) newBot(at *site, scanner promote.Scanner, logger *slog.Logg
 	return promote.New(promote.Config{
 		Git: at.git, Scanner: scanner, Forge: at.forge, Branch: c.branch, User: at.user, Logger: logger, Now: now,
 		Author:               at.repo.Author(),
+		Ours:                 at.ours,
+		Pause:                schedule.Pause,
 		States:               state.NewLoader(at.repo).Load,
 		AllowUnauthenticated: unauthenticated, Howto: at.howto(),
 	})

@@ -8,12 +8,15 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/hook"
 	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/pr/gitea"
+	"towpath.dev/towpath/internal/pr/github"
 	"towpath.dev/towpath/internal/pr/local"
 	"towpath.dev/towpath/internal/promote"
 )
@@ -30,8 +33,11 @@ const githubHost = "github.com"
 // forge is where pull requests live, as far as the commands need it.
 type forge interface {
 	promote.Forge
+	User() string
 	Get(ctx context.Context, number int) (pr.Pull, error)
 	Review(ctx context.Context, number int, r pr.Review) error
+	Rights(ctx context.Context) (pr.Rights, error)
+	Rules(ctx context.Context, branch string) (pr.Rules, error)
 }
 
 // forgeFlags say where pull requests live and as whom to speak there.
@@ -42,6 +48,14 @@ type forgeFlags struct {
 	repo      string // owner/name
 	tokenFile string
 	method    string
+	pace      time.Duration
+	autoMerge bool
+	verified  bool
+	appID     string
+	appKey    string
+	install   int64
+
+	app *github.App // made of the last three by check; nil: there is none
 }
 
 func (f *forgeFlags) flags(cmd *cobra.Command) {
@@ -51,6 +65,12 @@ func (f *forgeFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.url, "forge-url", "", "root of the forge, for GitHub Enterprise Server and Gitea (default https:// and the repository's host)")
 	fs.StringVar(&f.repo, "forge-repo", "", "OWNER/NAME at the forge (default the path of the repository's URL)")
 	fs.StringVar(&f.tokenFile, "forge-token-file", "", "file with the token for the forge; used for Git over https, too, where no other credentials are given")
+	fs.StringVar(&f.appID, "github-app-id", "", "ID of a GitHub App, instead of a token; its tokens are used for Git over https, too")
+	fs.StringVar(&f.appKey, "github-app-key-file", "", "file with the App's private key (PEM)")
+	fs.Int64Var(&f.install, "github-app-installation", 0, "ID of the App's installation (default: GitHub is asked)")
+	fs.BoolVar(&f.verified, "verified-commits", false, "let GitHub make the commits, which it then signs and calls verified")
+	fs.BoolVar(&f.autoMerge, "auto-merge", false, "ask GitHub to merge by itself what its own rules do not let be merged yet")
+	fs.DurationVar(&f.pace, "forge-pace", 0, "least time between two writes at GitHub (default 1s, as GitHub asks for)")
 	fs.StringVar(&f.method, "merge-method", "", "squash, merge or rebase (default squash, or what the repository allows)")
 }
 
@@ -67,15 +87,24 @@ func (f *forgeFlags) check(repo string) error {
 	}
 	switch f.kind {
 	case forgeLocal:
-		if f.url != "" || f.tokenFile != "" || f.repo != "" || f.method != "" {
-			return usagef("--forge-url, --forge-repo, --forge-token-file and --merge-method are for github and gitea, not for the local forge")
+		if f.url != "" || f.tokenFile != "" || f.repo != "" || f.method != "" || f.appID != "" || f.appKey != "" || f.verified || f.autoMerge {
+			return usagef("flags that are about GitHub or Gitea need --forge github or --forge gitea")
 		}
 		return nil
-	case forgeGitHub, forgeGitea:
+	case forgeGitHub:
+	case forgeGitea:
+		if f.appID != "" || f.appKey != "" || f.verified || f.autoMerge {
+			return usagef("--github-app-id, --github-app-key-file, --verified-commits and --auto-merge need --forge github")
+		}
 	default:
 		return usagef("--forge %s: this version knows local, github and gitea", f.kind)
 	}
-	if f.tokenFile == "" {
+	switch {
+	case (f.appID == "") != (f.appKey == ""):
+		return usagef("a GitHub App needs both --github-app-id and --github-app-key-file")
+	case f.tokenFile != "" && f.appID != "":
+		return usagef("--forge-token-file and --github-app-id: choose one")
+	case f.tokenFile == "" && f.appID == "":
 		return usagef("--forge %s: nobody is known there without credentials; give --forge-token-file", f.kind)
 	}
 	switch pr.Method(f.method) {
@@ -96,19 +125,38 @@ func (f *forgeFlags) check(repo string) error {
 	if owner, name, ok := strings.Cut(f.repo, "/"); !ok || owner == "" || name == "" || strings.Contains(name, "/") {
 		return usagef("--forge-repo %s: want OWNER/NAME", f.repo)
 	}
+	return f.makeApp()
+}
+
+// makeApp is one App for everybody who needs its token.
+func (f *forgeFlags) makeApp() (err error) {
+	if f.appID != "" && f.app == nil {
+		f.app, err = github.NewApp(github.AppConfig{URL: f.url, Repo: f.repo, ID: f.appID, KeyFile: f.appKey, Installation: f.install, Now: now})
+	}
+	if err != nil {
+		return usageError{err}
+	}
 	return nil
 }
 
 // lend gives the token to Git where the repository is at the forge itself and no
 // other credentials are given: a token is never sent to another host.
 func (f *forgeFlags) lend(repo string, a *gitrepo.Auth) {
-	if !f.wanted || f.kind == forgeLocal || a.UsernameFile != "" || a.PasswordFile != "" {
+	if !f.wanted || f.kind == forgeLocal || a.UsernameFile != "" || a.PasswordFile != "" || a.BearerTokenFile != "" {
 		return
 	}
 	at, err := url.Parse(repo)
 	forge, ferr := url.Parse(f.url)
-	if err == nil && ferr == nil && (at.Scheme == "http" || at.Scheme == "https") && at.User == nil && at.Host == forge.Host {
+	if err != nil || ferr != nil || at.Scheme != "http" && at.Scheme != "https" || at.User != nil || at.Host != forge.Host {
+		return
+	}
+	if f.app == nil {
 		a.PasswordFile = f.tokenFile
+		return
+	}
+	a.Login = func(ctx context.Context, _ string) (string, string, error) {
+		token, err := f.app.Token(ctx)
+		return "x-access-token", token, err
 	}
 }
 
@@ -202,13 +250,31 @@ func (c *connection) openSite(ctx context.Context, user string, logger *slog.Log
 }
 
 // siteOf is the site of a repository that is open already; closing it closes the
-// repository.
+// repository. An error leaves the repository open.
 func (c *connection) siteOf(ctx context.Context, repo *gitrepo.Repo, user string, logger *slog.Logger) (*site, error) {
 	switch c.forge.kind {
-	case forgeLocal:
-		return localSite(repo, user, logger), nil
+	case forgeGitHub:
+		return c.githubSite(ctx, repo, logger)
+	case forgeGitea:
+		return c.giteaSite(ctx, repo, logger)
 	}
-	return nil, usagef("--forge %s: not in this version", c.forge.kind)
+	return localSite(repo, user, logger), nil
+}
+
+func (c *connection) giteaSite(ctx context.Context, repo *gitrepo.Repo, logger *slog.Logger) (*site, error) {
+	transport, err := c.auth.Transport(c.forge.url)
+	if err != nil {
+		return nil, err
+	}
+	f, err := gitea.Open(ctx, gitea.Config{URL: c.forge.url, Repo: c.forge.repo, Token: c.forge.token, Transport: transport,
+		Now: now, Logger: logger, Method: pr.Method(c.forge.method)})
+	if err != nil {
+		return nil, err
+	}
+	return &site{repo: repo, git: repo, forge: f, user: f.User(), close: func() {
+		f.Disconnect()
+		_ = repo.Close() // a cache: nothing is lost
+	}}, nil
 }
 
 // localSite keeps pull requests in the repository itself.

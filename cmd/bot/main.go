@@ -130,7 +130,7 @@ through the next ones, and keeps each cluster equal to its directory.
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(adoptCommand(s), demoCommand(s), runCommand(s), agentCommand(s), planCommand(s), selectCommand(s), setCommand(s),
+	root.AddCommand(adoptCommand(s), demoCommand(s), doctorCommand(s), runCommand(s), agentCommand(s), planCommand(s), selectCommand(s), setCommand(s),
 		lintCommand(s), migrateCommand(s), renderCommand(s), statusCommand(s), whyCommand(s), approveCommand(s), holdCommand(s), pullsCommand(s),
 		releaseCommand(s), rejectCommand(s), schemaCommand(s), versionCommand(s))
 	return root
