@@ -33,6 +33,8 @@ GRACEFUL_HAMMER_TIME = 2s
 [database]
 DB_TYPE = sqlite3
 PATH = %[1]s/data/gitea.db
+SQLITE_TIMEOUT = 30000
+SQLITE_JOURNAL_MODE = WAL
 
 [security]
 INSTALL_LOCK = true

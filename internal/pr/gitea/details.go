@@ -2,8 +2,10 @@ package gitea
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -179,22 +181,52 @@ func (f *Forge) checks(ctx context.Context, commit string) ([]pr.Check, error) {
 	return out, nil
 }
 
+// event is one of a pull request's history. The vendor's own type does not fit what servers answer.
+type event struct {
+	ID      int64     `json:"id"`
+	Type    string    `json:"type"`
+	Poster  *sdk.User `json:"user"`
+	Body    string    `json:"body"`
+	Created time.Time `json:"created_at"`
+}
+
+// history reads one page of a pull request's history, oldest first, and when the server answered.
+func (f *Forge) history(ctx context.Context, number, page int) ([]*event, time.Time, error) {
+	token, err := f.cfg.Token(ctx)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	at := fmt.Sprintf("%s/api/v1/repos/%s/%s/issues/%d/timeline?page=%d&limit=%d", f.cfg.URL, url.PathEscape(f.owner), url.PathEscape(f.name), number, page, f.perPage)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, http.NoBody)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	req.Header.Set("Authorization", "token "+token)
+	req.Header.Set("User-Agent", userAgent)
+	resp, err := f.http.Do(req)
+	if err != nil {
+		return nil, time.Time{}, ofPull(err)
+	}
+	defer resp.Body.Close()
+	var out []*event
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
+		return nil, time.Time{}, fmt.Errorf("history: %w", err)
+	}
+	return out, dateOf(&sdk.Response{Response: resp}, f.cfg.Now()), nil
+}
+
 // closing reads who closed a pull request and its comments from its history.
 func (f *Forge) closing(ctx context.Context, e *entry) error {
-	c, err := f.client(ctx)
-	if err != nil {
-		return err
-	}
 	p := &e.pull
 	p.Comments, p.ClosedBy = nil, ""
 	seen := map[int64]bool{}
 	for page := 1; page <= maxPages; page++ {
-		got, resp, err := c.ListIssueTimeline(f.owner, f.name, int64(p.Number), sdk.ListIssueCommentOptions{ListOptions: sdk.ListOptions{Page: page, PageSize: f.perPage}})
+		got, at, err := f.history(ctx, p.Number, page)
 		if err != nil {
-			return ofPull(err)
+			return err
 		}
 		if page == 1 {
-			e.settled = dateOf(resp, f.cfg.Now()).Sub(p.Updated) >= settle
+			e.settled = at.Sub(p.Updated) >= settle
 		}
 		fresh := 0
 		for _, one := range got {

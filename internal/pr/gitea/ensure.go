@@ -131,18 +131,21 @@ func (f *Forge) openLocked(branch, base string) int {
 	return first
 }
 
-// branchAt returns nil when the branch is where the request says.
+// branchAt returns nil once the branch is where the request says. A server may show a push some moments
+// late.
 func (f *Forge) branchAt(ctx context.Context, r pr.Request) error {
-	head, err := f.branchHead(ctx, r.Branch)
-	switch {
-	case err != nil:
-		return err
-	case head == "":
-		return fmt.Errorf("%w: the branch is not in the repository; push it first", pr.ErrHeadMoved)
-	case r.Head != "" && head != r.Head:
-		return fmt.Errorf("%w: it is at %s, not at %s", pr.ErrHeadMoved, short(head), short(r.Head))
-	}
-	return nil
+	return f.patiently(ctx, branchPatience, func() error {
+		head, err := f.branchHead(ctx, r.Branch)
+		switch {
+		case err != nil:
+			return err
+		case head == "":
+			return again{fmt.Errorf("%w: the branch is not in the repository; push it first", pr.ErrHeadMoved)}
+		case r.Head != "" && head != r.Head:
+			return again{fmt.Errorf("%w: it is at %s, not at %s", pr.ErrHeadMoved, short(head), short(r.Head))}
+		}
+		return nil
+	})
 }
 
 // branchHead is where a branch is; "" when it is not there.
@@ -226,7 +229,7 @@ func (f *Forge) headAt(ctx context.Context, e *entry, r pr.Request) (*entry, err
 	if err := f.branchAt(ctx, r); err != nil {
 		return nil, err
 	}
-	err := f.patiently(ctx, func() error {
+	err := f.patiently(ctx, patience, func() error {
 		now, err := f.get(ctx, e.pull.Number)
 		if err != nil {
 			return err

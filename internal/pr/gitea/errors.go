@@ -17,9 +17,12 @@ import (
 const (
 	// Servers look for conflicts in the background and see a push some moments late: what they refuse
 	// for that is tried again for so long.
-	patience  = 10 * time.Second
-	firstWait = 50 * time.Millisecond
-	lastWait  = 1500 * time.Millisecond
+	patience = 10 * time.Second
+	// branchPatience is how long a branch may take to be seen where it was pushed: not as long, because
+	// most often it really is elsewhere.
+	branchPatience = 3 * time.Second
+	firstWait      = 50 * time.Millisecond
+	lastWait       = 1500 * time.Millisecond
 )
 
 // plain is an error of a request in the words of package pr, without the vendor's around it.
@@ -86,8 +89,8 @@ type again struct{ error }
 
 func (a again) Unwrap() error { return a.error }
 
-// patiently repeats try while it returns again, with growing waits, for as long as patience.
-func (f *Forge) patiently(ctx context.Context, try func() error) error {
+// patiently repeats try while it returns again, with growing waits, for as long as limit.
+func (f *Forge) patiently(ctx context.Context, limit time.Duration, try func() error) error {
 	waits := &backoff.ExponentialBackOff{InitialInterval: firstWait, RandomizationFactor: 0.3, Multiplier: 1.7, MaxInterval: lastWait}
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := try()
@@ -98,7 +101,7 @@ func (f *Forge) patiently(ctx context.Context, try func() error) error {
 			f.transport.again()
 		}
 		return struct{}{}, err
-	}, backoff.WithBackOff(waits), backoff.WithMaxElapsedTime(patience))
+	}, backoff.WithBackOff(waits), backoff.WithMaxElapsedTime(limit))
 	var a again
 	if errors.As(err, &a) {
 		return a.error

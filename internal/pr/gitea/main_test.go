@@ -50,8 +50,8 @@ func start(t *testing.T) *site {
 		s.people[name] = u
 	}
 	admin := s.as(t, s.server.Admin)
-	for name, members := range map[string][]string{team: {forges.Alice, forges.Bob}, "bots": {bot}} {
-		made, _, err := admin.CreateTeam(org, sdk.CreateTeamOption{Name: name, Permission: sdk.AccessModeWrite,
+	for name, members := range map[string][]string{team: {forges.Alice, forges.Bob, bot}, "bots": {bot}} {
+		made, _, err := admin.CreateTeam(org, sdk.CreateTeamOption{Name: name, Permission: sdk.AccessModeWrite, IncludesAllRepositories: true,
 			Units: []sdk.RepoUnitType{sdk.RepoUnitCode, sdk.RepoUnitPulls, sdk.RepoUnitIssues}})
 		must(t, err)
 		for _, m := range members {
@@ -78,15 +78,13 @@ func (s *site) as(t *testing.T, u real.User) *sdk.Client {
 	return c
 }
 
-// repository makes one of the organization's that the bot, Alice and Bob may write to.
+// repository makes one of the organization's, that everybody may read and both teams write to.
 func (s *site) repository(t *testing.T) string {
 	t.Helper()
-	repo := fmt.Sprintf("%s/config-%d", org, s.made.Add(1))
-	must(t, s.server.NewRepository(t.Context(), repo, real.Files{"README": "config\n"}))
-	for _, name := range []string{bot, forges.Alice, forges.Bob} {
-		must(t, s.server.AddCollaborator(t.Context(), repo, s.people[name], real.Write))
-	}
-	return repo
+	name := fmt.Sprintf("config-%d", s.made.Add(1))
+	_, _, err := s.as(t, s.server.Admin).CreateOrgRepo(org, sdk.CreateRepoOption{Name: name, AutoInit: true, Readme: "Default", DefaultBranch: "main"})
+	must(t, err)
+	return org + "/" + name
 }
 
 // front stands before the server: it counts what is asked and spoils answers.
@@ -189,6 +187,7 @@ func TestEveryForgesPromises(t *testing.T) {
 }
 
 func (s *site) world(t *testing.T) *forges.World {
+	t.Parallel() // most of a case is waiting for the server
 	repo := s.repository(t)
 	_, name, _ := strings.Cut(repo, "/")
 	before := s.front(t)

@@ -41,7 +41,7 @@ func (f *Forge) merging(ctx context.Context, r pr.MergeRequest) (string, error) 
 	}
 	var commit string
 	var refused time.Time // since when it is not mergeable
-	err = f.patiently(ctx, func() error {
+	err = f.patiently(ctx, patience, func() error {
 		e, base, err := f.ready(ctx, r)
 		if err != nil {
 			return err

@@ -106,7 +106,8 @@ func writes(t *sdk.Team) bool {
 }
 
 // Members lists the people of a team of the organization that owns the repository, by the team's name;
-// "organization/team" is understood, too.
+// "organization/team" is understood, too. We are none of them. The server tells it only to members of the
+// team and to the organization's owners.
 func (f *Forge) Members(ctx context.Context, team string) ([]string, error) {
 	out, err := f.members(ctx, team)
 	if err != nil {
@@ -135,7 +136,9 @@ func (f *Forge) members(ctx context.Context, team string) ([]string, error) {
 			return nil, hinted(err, f.user)
 		}
 		for _, u := range got {
-			out = append(out, u.UserName)
+			if !f.ours(u) { // who has to be in it to read it
+				out = append(out, u.UserName)
+			}
 		}
 		if all += len(got); done(all, len(got), f.perPage, resp) {
 			break
@@ -168,7 +171,7 @@ func hinted(err error, user string) error {
 	case http.StatusNotFound:
 		return fmt.Errorf("%w; teams are those of an organization, is its name right?", plain(err))
 	case http.StatusForbidden:
-		return fmt.Errorf("%w; only members of the organization see its teams, and the token needs read:organization; make %s a member", plain(err), user)
+		return fmt.Errorf("%w; only members of a team see who is in it, and the token needs read:organization; make %s a member of the team", plain(err), user)
 	}
 	return plain(err)
 }
