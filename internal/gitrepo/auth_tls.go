@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	secrets "towpath.dev/towpath/internal/secret"
 )
 
 // Limits of an http connection. What stalls later ends with the context.
@@ -64,7 +66,7 @@ type httpWire struct {
 	origin     string // host:port that own is for
 }
 
-func newHTTPWire(r remote, a Auth, f wireFiles, s *secrets) (*httpWire, error) {
+func newHTTPWire(r remote, a Auth, f wireFiles, s *secrets.Known) (*httpWire, error) {
 	base, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return nil, errors.New("http.DefaultTransport was replaced")
@@ -137,7 +139,7 @@ func clientCertificate(a Auth, f wireFiles) (tls.Certificate, error) {
 }
 
 // proxy returns the function that finds the proxy of a request.
-func (a Auth) proxy(f wireFiles, s *secrets) (func(*http.Request) (*url.URL, error), error) {
+func (a Auth) proxy(f wireFiles, s *secrets.Known) (func(*http.Request) (*url.URL, error), error) {
 	u, err := a.proxyURL()
 	if err != nil {
 		return nil, err
@@ -145,7 +147,7 @@ func (a Auth) proxy(f wireFiles, s *secrets) (func(*http.Request) (*url.URL, err
 	if u != nil {
 		if f.proxyPassword != "" {
 			u.User = url.UserPassword(u.User.Username(), f.proxyPassword)
-			s.addLogin(u.User.Username(), f.proxyPassword)
+			s.AddLogin(u.User.Username(), f.proxyPassword)
 		}
 		return http.ProxyURL(u), nil
 	}
@@ -156,7 +158,7 @@ func (a Auth) proxy(f wireFiles, s *secrets) (func(*http.Request) (*url.URL, err
 		}
 		if u != nil {
 			if password, ok := u.User.Password(); ok {
-				s.addLogin(u.User.Username(), password)
+				s.AddLogin(u.User.Username(), password)
 			}
 		}
 		return u, nil

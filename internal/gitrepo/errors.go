@@ -50,7 +50,7 @@ func containsAny(s string, words []string) bool {
 // package's errors. ctx decides whether the cause was its end. What the server
 // said back of our credentials is cut out.
 func (r *Repo) remoteError(ctx context.Context, op string, err error) error {
-	return r.sent.clean(r.mapError(ctx, op, err))
+	return r.sent.Clean(r.mapError(ctx, op, err))
 }
 
 func (r *Repo) mapError(ctx context.Context, op string, err error) error {

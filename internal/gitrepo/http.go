@@ -14,6 +14,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 	gittransport "github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	secrets "towpath.dev/towpath/internal/secret"
 )
 
 // httpTransport is go-git's smart http client. It follows redirects of the
@@ -21,7 +23,7 @@ import (
 type httpTransport struct {
 	remote  remote
 	auth    Auth
-	secrets *secrets
+	secrets *secrets.Known
 	wire    *httpWire // of the newest connection; its sockets are used again
 }
 
@@ -81,10 +83,10 @@ func (s *httpSession) begin(ctx context.Context, refused string) (err error) {
 	switch {
 	case s.login.none:
 	case s.login.bearer:
-		t.secrets.add(s.login.password)
+		t.secrets.Add(s.login.password)
 		method = &githttp.TokenAuth{Token: s.login.password}
 	default:
-		t.secrets.addLogin(s.login.user, s.login.password)
+		t.secrets.AddLogin(s.login.user, s.login.password)
 		method = &githttp.BasicAuth{Username: s.login.user, Password: s.login.password}
 	}
 	client := githttp.NewClientWithOptions(&http.Client{Transport: t.wire},

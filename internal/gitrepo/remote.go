@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+
+	secrets "towpath.dev/towpath/internal/secret"
 )
 
 // The two services of a Git server.
@@ -159,7 +161,7 @@ func sshRemote(user, host, path, shown string) (remote, error) {
 
 // newTransport returns the transport for r, or says what Config lacks. What it
 // sends as a secret goes to sent.
-func newTransport(r remote, a Auth, sent *secrets) (transport, error) {
+func newTransport(r remote, a Auth, sent *secrets.Known) (transport, error) {
 	if err := a.check(r.scheme); err != nil {
 		return nil, err
 	}
@@ -169,6 +171,6 @@ func newTransport(r remote, a Auth, sent *secrets) (transport, error) {
 	case "ssh":
 		return sshTransport{remote: r, auth: a}, nil
 	}
-	sent.addLogin(r.user, r.password)
+	sent.AddLogin(r.user, r.password)
 	return &httpTransport{remote: r, auth: a, secrets: sent}, nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	secrets "towpath.dev/towpath/internal/secret"
 )
 
 // rebuildPause is the least time between two rebuilds of a cache that turned
@@ -29,7 +31,7 @@ type Repo struct {
 	log    *slog.Logger
 	remote remote
 	wire   transport
-	sent   *secrets // that errors and log lines must not show
+	sent   *secrets.Known // that errors and log lines must not show
 	signer *signer
 	slot   *slot
 	packs  int           // a cache with more of them is packed anew: maxPacks …
@@ -57,7 +59,7 @@ func Open(ctx context.Context, c Config) (*Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Repo{c: withDefaults(c), remote: rem, sent: &secrets{}, signer: &signer{from: c.Sign}, packs: maxPacks, loose: maxLoose, net: make(chan struct{}, 1)}
+	r := &Repo{c: withDefaults(c), remote: rem, sent: &secrets.Known{}, signer: &signer{from: c.Sign}, packs: maxPacks, loose: maxLoose, net: make(chan struct{}, 1)}
 	r.log = r.c.Logger
 	if err := c.Sign.check(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", rem.shown, err)

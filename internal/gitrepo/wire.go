@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+
+	secrets "towpath.dev/towpath/internal/secret"
 )
 
 // Transport makes http connections to the server at root (https://HOST) as those
@@ -20,7 +22,7 @@ func (a Auth) Transport(root string) (*http.Transport, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", u.Host, err)
 	}
-	w, err := newHTTPWire(remote{scheme: u.Scheme, host: u.Host}, a, files, &secrets{})
+	w, err := newHTTPWire(remote{scheme: u.Scheme, host: u.Host}, a, files, &secrets.Known{})
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", u.Host, err)
 	}

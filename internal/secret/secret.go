@@ -6,8 +6,10 @@ package secret
 
 import (
 	"encoding/base64"
+	"fmt"
 	"html"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,25 +17,31 @@ import (
 )
 
 const (
-	maxSecrets     = 256   // texts that are cut out, newest ones
-	minSecretBytes = 4     // shorter ones would only garble texts
-	cutMark        = "***" // stands where a secret was
+	maxSecrets      = 64      // texts that are cut out, newest ones
+	minSecretBytes  = 4       // shorter ones would only garble texts
+	maxLooseBytes   = 8 << 10 // longer secrets are looked for in the usual spellings only
+	minLooseLetters = 6       // so are those with fewer letters and digits
+	maxSpelled      = 12      // bytes that quoting, also twice over, makes of one
+	cutMark         = "***"   // stands where a secret was
 )
 
-// Known are the credentials that were sent lately, in every spelling in which a
-// server may say them back. The zero value knows none. It may be used from many
+// Known are the credentials that were sent lately, in whatever spelling a server
+// may say them back. The zero value knows none. It may be used from many
 // goroutines.
 type Known struct {
 	mu    sync.Mutex
 	texts []string // oldest first
 }
 
-// Add remembers a secret.
+// Add remembers a secret, also as base64.
 func (s *Known) Add(values ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range values {
-		for _, text := range spellings(v) {
+		if len(v) < minSecretBytes {
+			continue
+		}
+		for _, text := range []string{v, base64.StdEncoding.EncodeToString([]byte(v))} {
 			if i := slices.Index(s.texts, text); i >= 0 {
 				s.texts = slices.Delete(s.texts, i, i+1)
 			}
@@ -47,27 +55,9 @@ func (s *Known) Add(values ...string) {
 
 // AddLogin remembers a password, and what basic authentication makes of it.
 func (s *Known) AddLogin(user, password string) {
-	if len(password) < minSecretBytes {
-		return
+	if len(password) >= minSecretBytes {
+		s.Add(user+":"+password, password)
 	}
-	s.Add(password, base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
-}
-
-// spellings are the forms of a secret in plain text, URLs, JSON, Go's quoting,
-// HTML and base64; none of one that is too short.
-func spellings(v string) []string {
-	if len(v) < minSecretBytes {
-		return nil
-	}
-	quoted := strconv.Quote(v)
-	all := []string{
-		v, strings.Join(strings.Fields(v), " "), url.QueryEscape(v), url.PathEscape(v), url.UserPassword("", v).String()[1:],
-		quoted[1 : len(quoted)-1], html.EscapeString(v),
-		base64.StdEncoding.EncodeToString([]byte(v)), base64.RawURLEncoding.EncodeToString([]byte(v)),
-	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	return slices.DeleteFunc(all, func(t string) bool { return len(t) < minSecretBytes })
 }
 
 // Cut replaces every known secret in a text, long ones first: one may be part
@@ -78,9 +68,73 @@ func (s *Known) Cut(text string) string {
 	s.mu.Unlock()
 	slices.SortFunc(texts, func(a, b string) int { return len(b) - len(a) })
 	for _, t := range texts {
-		text = strings.ReplaceAll(text, t, cutMark)
+		for _, way := range spellings(t) {
+			text = strings.ReplaceAll(text, way, cutMark)
+		}
+		if way := looseSpelling(t, text); way != nil {
+			text = way.ReplaceAllLiteralString(text, cutMark)
+		}
 	}
 	return text
+}
+
+// spellings are the usual forms of a secret in plain text, URLs, quotes and HTML.
+func spellings(v string) []string {
+	quoted := strconv.Quote(v)
+	all := []string{v, url.QueryEscape(v), url.PathEscape(v), quoted[1 : len(quoted)-1], html.EscapeString(v)}
+	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
+	return slices.Compact(all)
+}
+
+// looseSpelling matches any spelling of a secret, also JSON inside a URL: what
+// nothing quotes is as it is, and what is between may be anything that is not
+// too long. nil is a secret that is not in text, or of which too little would be
+// left to recognise it by.
+func looseSpelling(v, text string) *regexp.Regexp {
+	if len(v) > maxLooseBytes {
+		return nil
+	}
+	var b strings.Builder
+	letters, between := 0, 0
+	for i := range len(v) {
+		c := v[i]
+		if !unquoted(c) {
+			if letters > 0 {
+				between++
+			}
+			continue
+		}
+		if between > 0 {
+			fmt.Fprintf(&b, `(?s:.{1,%d}?)`, min(between*maxSpelled, 500))
+			between = 0
+		}
+		letters++
+		b.WriteString(regexp.QuoteMeta(string(rune(c))))
+	}
+	if letters < minLooseLetters || letters == len(v) || !strings.Contains(text, longestPart(v)) {
+		return nil
+	}
+	re, err := regexp.Compile(b.String())
+	if err != nil { // larger than the package allows
+		return nil
+	}
+	return re
+}
+
+// unquoted are the bytes that URLs, JSON and HTML leave as they are.
+func unquoted(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.~", c) >= 0
+}
+
+// longestPart is the longest part of a secret that nothing quotes.
+func longestPart(v string) string {
+	longest := ""
+	for part := range strings.FieldsFuncSeq(v, func(r rune) bool { return r > 0x7f || !unquoted(byte(r)) }) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return longest
 }
 
 // Clean returns err with a text that holds no known secret; errors.Is and

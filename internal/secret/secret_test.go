@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -65,4 +66,48 @@ func TestOldSecretsAreForgottenBeforeNewOnes(t *testing.T) {
 	if got := k.Cut(last); got != cutMark {
 		t.Errorf("got %q", got)
 	}
+}
+
+func TestOnlyWhatIsSecretIsCutOut(t *testing.T) {
+	var s Known
+	s.Add("git", "")
+	s.AddLogin("git", "x")
+	s.AddLogin("git", "hunter22")
+	s.Add("hunter22-long")
+	for in, want := range map[string]string{
+		"git x pushes to origin":                      "git x pushes to origin",
+		"a hunter22 and hunter22-long":                "a *** and ***",
+		"Authorization: Basic Z2l0Omh1bnRlcjIy fails": "Authorization: Basic *** fails",
+	} {
+		if got := s.Cut(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+	for i := range maxSecrets {
+		s.Add(fmt.Sprintf("another-%d", i))
+	}
+	if len(s.texts) > maxSecrets {
+		t.Errorf("%d texts are kept", len(s.texts))
+	}
+}
+
+func FuzzSecretsAreCutOut(f *testing.F) {
+	f.Add("git", "s3cr3t-pa55", "the token ", " is bad")
+	f.Add("a", `p4:"<&/%20 @é\ss`+"s3cr3t-pa55", "", "")
+	f.Fuzz(func(t *testing.T, user, password, before, after string) {
+		if len(password) < minSecretBytes || strings.Contains(cutMark, password) || strings.ContainsAny(password, "\r\n") {
+			t.Skip("no secret in the sense of readLine")
+		}
+		var s Known
+		s.AddLogin(user, password)
+		for _, way := range spellings(password) {
+			if text := s.Cut(before + way + after); text == before+way+after {
+				t.Errorf("%q is left in %q", way, text)
+			}
+		}
+		header := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+		if strings.Contains(s.Cut("Basic "+header), header) {
+			t.Error("the header is left")
+		}
+	})
 }
