@@ -138,6 +138,8 @@ func (o *operation) checkResponse(e *exchange) []Breach {
 			return []Breach{o.breach("response", "body", fmt.Sprintf("status %d has none", e.status))}
 		}
 		return nil
+	case media == nil && e.status >= http.StatusInternalServerError:
+		return o.checkProblem(e) // the page of a front server, whatever the operation itself would say
 	case media == nil:
 		return []Breach{o.breach("response", "header Content-Type", fmt.Sprintf("%q is not described", e.header.Get("Content-Type")))}
 	case media.Schema == nil:

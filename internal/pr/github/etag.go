@@ -2,6 +2,7 @@ package github
 
 import (
 	"container/list"
+	"encoding/json"
 	"net/http"
 	"sync"
 )
@@ -51,7 +52,7 @@ func (c *etags) get(key string) *cached {
 
 func (c *etags) put(key string, resp *http.Response) {
 	etag, body := resp.Header.Get("ETag"), bodyOf(resp)
-	if key == "" || len(body) > maxKept {
+	if key == "" || len(body) > maxKept || !json.Valid(body) { // one that was cut would come back with each 304
 		return
 	}
 	c.mu.Lock()

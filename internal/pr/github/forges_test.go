@@ -131,7 +131,9 @@ func newWorld(t *testing.T, o fakegithub.Options) world {
 	}
 	alice := people[forges.Alice]
 	w.Dismiss = func(number int, user string) error { return dismiss(t.Context(), alice, number, user) }
-	w.Reported = func(env, commit string) (pr.ReportState, error) { return reportedState(t.Context(), alice, env, commit) }
+	w.Reported = func(env, commit string) (pr.ReportState, error) {
+		return reportedState(t.Context(), alice, env, commit)
+	}
 	w.Many = func(n int, closed bool) error { return g.repo.ManyPulls("bot", "towpath/many/", "main", n, closed) }
 	return world{w, g, bot}
 }
