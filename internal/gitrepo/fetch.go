@@ -270,6 +270,10 @@ func (r *Repo) connect(ctx context.Context, service string) (session, error) {
 // listed refuses repositories that cannot be read rightly.
 func (r *Repo) listed(adv *packp.AdvRefs, err error) (*packp.AdvRefs, error) {
 	if err != nil {
+		// go-git cannot read longer hashes, and shows the line that says why.
+		if strings.Contains(err.Error(), "object-format=sha256") {
+			return nil, fmt.Errorf("%w: sha256; only sha1 is", ErrFormat)
+		}
 		return nil, err
 	}
 	if f := adv.Capabilities.Get(capability.Capability("object-format")); len(f) > 0 && f[0] != "sha1" {
