@@ -110,6 +110,9 @@ func (f *Forge) Comment(ctx context.Context, number int, c pr.Comment) error {
 
 func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
 	text := pr.CutBody(c.Body, maxText)
+	if err := f.there(ctx, number); err != nil {
+		return err
+	}
 	if c.Key == "" {
 		if !f.perhapsWritten(number, text) {
 			return f.newComment(ctx, number, text)
@@ -139,6 +142,18 @@ func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
 		}
 	}
 	return f.newComment(ctx, number, pr.WithKey(c.Key, text))
+}
+
+// there returns nil for a pull request that is known, or that the server has.
+func (f *Forge) there(ctx context.Context, number int) error {
+	f.mu.Lock()
+	known := f.known[number] != nil
+	f.mu.Unlock()
+	if known {
+		return nil
+	}
+	_, err := f.get(ctx, number)
+	return err
 }
 
 func (f *Forge) ownKey(c pr.Comment, key string) bool { return c.Key == key && c.Key != "" }
