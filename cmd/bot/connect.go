@@ -26,6 +26,8 @@ type connection struct {
 	repo, branch, cache string
 	forge               forgeFlags
 	auth                gitrepo.Auth
+	sign                gitrepo.Signing
+	author              gitrepo.Identity
 	rewritten           bool
 	log                 string
 }
@@ -35,10 +37,7 @@ func (c *connection) flags(cmd *cobra.Command) {
 	f.StringVar(&c.repo, "repo", "", "URL of the config repository: path, https://, ssh:// (default $TOWPATH_REPO, else the origin of the clone you stand in)")
 	f.StringVar(&c.branch, "branch", "main", "base branch with policies/ and environments")
 	f.StringVar(&c.cache, "cache", "", "folder for caches, deletable at any time (default $TOWPATH_CACHE, else the user's cache folder)")
-	f.StringVar(&c.auth.UsernameFile, "username-file", "", "file with the user name for http(s)")
-	f.StringVar(&c.auth.PasswordFile, "password-file", "", "file with the password or token for http(s)")
-	f.StringVar(&c.auth.SSHKeyFile, "ssh-key-file", "", "private key for ssh")
-	f.StringVar(&c.auth.KnownHostsFile, "known-hosts-file", "", "known_hosts for ssh; unknown hosts are refused")
+	c.credentialFlags(cmd)
 	f.BoolVar(&c.rewritten, "allow-rewritten-base", false, "follow the base branch although its history was rewritten; refused without it, as far as the cache remembers")
 	f.StringVar(&c.log, "log-format", "text", "text or json")
 }
@@ -96,7 +95,8 @@ func (c *connection) openRepo(ctx context.Context, logger *slog.Logger) (*gitrep
 	if err != nil {
 		return nil, err
 	}
-	return gitrepo.Open(ctx, gitrepo.Config{URL: c.repo, Dir: dir, Branch: c.branch, AllowRewrite: c.rewritten, Auth: c.auth, Logger: logger})
+	return gitrepo.Open(ctx, gitrepo.Config{URL: c.repo, Dir: dir, Branch: c.branch, AllowRewrite: c.rewritten, Auth: c.auth,
+		Sign: c.sign, Author: c.author, Logger: logger})
 }
 
 // cacheFor is the folder of one kind of cache for this repository, which check
