@@ -220,18 +220,20 @@ func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (int, error)
 		}
 		head = c.Hash
 	}
+	// Said before the pull request is edited: once it is, nobody would know any more
+	// that it has not been said.
+	if p.Supersedes != "" && p.Pull != 0 {
+		text := fmt.Sprintf("Superseded: %s → %s. Approvals given before do not count for this.", code(p.Supersedes), code(Versions(p.Values)))
+		if err := b.cfg.Forge.Comment(ctx, p.Pull, pr.Comment{Key: "superseded-" + short(p.Content), Body: text}); err != nil {
+			return p.Pull, err
+		}
+	}
 	pull, err := b.cfg.Forge.Ensure(ctx, pr.Request{Branch: branch, Base: s.Branch, Head: head, Title: Title(p.Move), Body: Body(p, s), Labels: []string{pr.LabelPromo}})
 	if errors.Is(err, pr.ErrHeadMoved) {
 		return 0, fmt.Errorf("propose %s: %w: %w", p.Key(), gitrepo.ErrStale, err) // another bot was at it, too
 	}
 	if err != nil {
 		return 0, err
-	}
-	if p.Supersedes != "" {
-		text := fmt.Sprintf("Superseded: %s → %s. Approvals given before do not count for this.", code(p.Supersedes), code(Versions(p.Values)))
-		if err := b.cfg.Forge.Comment(ctx, pull.Number, pr.Comment{Key: "superseded-" + short(p.Content), Body: text}); err != nil {
-			return pull.Number, err
-		}
 	}
 	return pull.Number, nil
 }
@@ -284,6 +286,11 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 func (b *Bot) show(ctx context.Context, j Judged) error {
 	if j.Pull.Head == "" {
 		return nil // the branch is gone: there is no commit to speak of
+	}
+	if !j.Pull.HasLabel(pr.LabelPromo) { // killed between opening and labelling, or somebody took it off
+		if err := b.cfg.Forge.SetLabel(ctx, j.Pull.Number, pr.LabelPromo, true); err != nil {
+			return err
+		}
 	}
 	want := Status(j.Verdict, j.Pull.Head)
 	if !slices.ContainsFunc(j.Pull.Checks, want.Says) {
