@@ -29,9 +29,11 @@ func flip(t testing.TB, file string) {
 
 func TestAGarbledCacheNeverGivesAWrongAnswer(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, clone string){
-		"pack":  func(t *testing.T, clone string) { flip(t, packs(t, filepath.Dir(clone))[0]) },
-		"index": func(t *testing.T, clone string) { flip(t, strings.TrimSuffix(packs(t, filepath.Dir(clone))[0], "pack")+"idx") },
-		"refs":  func(t *testing.T, clone string) { flip(t, filepath.Join(clone, packedRefs)) },
+		"pack": func(t *testing.T, clone string) { flip(t, packs(t, filepath.Dir(clone))[0]) },
+		"index": func(t *testing.T, clone string) {
+			flip(t, strings.TrimSuffix(packs(t, filepath.Dir(clone))[0], "pack")+"idx")
+		},
+		"refs": func(t *testing.T, clone string) { flip(t, filepath.Join(clone, packedRefs)) },
 		"refs cut off": func(t *testing.T, clone string) {
 			check(t, os.Truncate(filepath.Join(clone, packedRefs), must(os.Stat(filepath.Join(clone, packedRefs)))(t).Size()-3))
 		},
@@ -119,12 +121,16 @@ func TestAServerThatBreaksOffOrSendsGarbageSpoilsNothing(t *testing.T) {
 		}
 	}
 	for name, answer := range map[string]func(w http.ResponseWriter, r *http.Request, real http.Handler){
-		"cut in the middle":   cut(func(n int) int { return n / 2 }),
-		"cut before its end":  cut(func(n int) int { return n - 10 }),
-		"cut at its start":    cut(func(int) int { return 12 }),
-		"nothing":             cut(func(int) int { return 0 }),
-		"garbage":             func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { _, _ = w.Write(bytes.Repeat([]byte("xyz"), 1000)) },
-		"an error page":       func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { http.Error(w, "no", http.StatusBadGateway) },
+		"cut in the middle":  cut(func(n int) int { return n / 2 }),
+		"cut before its end": cut(func(n int) int { return n - 10 }),
+		"cut at its start":   cut(func(int) int { return 12 }),
+		"nothing":            cut(func(int) int { return 0 }),
+		"garbage": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			_, _ = w.Write(bytes.Repeat([]byte("xyz"), 1000))
+		},
+		"an error page": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			http.Error(w, "no", http.StatusBadGateway)
+		},
 		"the connection ends": func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) },
 		"a spoiled byte": func(w http.ResponseWriter, r *http.Request, real http.Handler) {
 			rec := httptest.NewRecorder()

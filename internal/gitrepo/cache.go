@@ -28,6 +28,16 @@ const (
 	hexHashSize = 40
 )
 
+// Canonical returns the URL that is one for all ways to name a repository from
+// here: without user information, a path made absolute. Caches are kept by it.
+func Canonical(url string) (string, error) {
+	r, err := parseRemote(url)
+	if err != nil {
+		return "", err
+	}
+	return r.shown, nil
+}
+
 // slot is the part of Config.Dir that this Repo owns: a lock and a folder.
 type slot struct {
 	lock *os.File

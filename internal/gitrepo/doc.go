@@ -24,13 +24,31 @@
 // can. Whatever words a server has for a lost race, it is ErrStale; what trying
 // again cannot mend is ErrRejected.
 //
+// # What is downloaded
+//
+// With Config.Branch only the base branch, Towpath's own branches and records,
+// and the merge queue of the base branch are followed. People's branches and pull
+// requests are known by their hashes, and Bring downloads them when somebody must
+// read them. An idle Fetch is one listing of the refs: it reads no object and
+// writes no file. The base branch's last head is in the cache; a new one that
+// does not descend from it is ErrRewritten, also after the branch was gone in
+// between, until Config.AllowRewrite. With an empty cache nothing is known, and
+// each of two processes on one folder knows what its own clone saw.
+//
+// A shallow origin is ErrShallow and a repository of SHA-256 ErrFormat. Packs
+// that are sent have no deltas, which every server takes; a server is asked for
+// multi_ack only when it is Azure DevOps, told by its URL.
+//
 // # The cache
 //
 // Config.Dir/clone-N is a bare repository that git itself can read, with the
-// remote's refs/heads/x as refs/origin/heads/x and refs/towpath/x as
-// refs/origin/towpath/x. clone-N.lock is held by flock while a process uses it,
-// so two processes never share one. Everything in it can be had again: a cache
-// that is cut off, foreign, of another URL, or found incomplete while reading is
-// cloned anew beside the old one, which it then replaces, with one log line.
-// Only commits that were not pushed are lost by that.
+// remote's refs/heads/x as refs/origin/heads/x, refs/towpath/x as
+// refs/origin/towpath/x and the base branch's last head as refs/seen/heads/x.
+// clone-N.lock is held by flock while a process uses it, so two processes never
+// share one. Everything in it can be had again: a cache that is cut off, foreign,
+// of another URL, or found incomplete while reading is cloned anew beside the old
+// one, which it then replaces, with one log line. Only commits that were not
+// pushed are lost by that. A full or read-only disk is no damage: it is said,
+// what was half written is removed, and what was known before still holds. Many
+// packs or loose objects are put into one pack, an object at a time.
 package gitrepo

@@ -18,7 +18,7 @@ import (
 
 const (
 	raceWriters = 10
-	raceTries   = 5 // of one tick; then the next tick tries again
+	raceTries   = 5                     // of one tick; then the next tick tries again
 	racePause   = 50 * time.Millisecond // doubled after each lost race of a tick
 )
 

@@ -288,3 +288,19 @@ func TestAMissingBaseIsSaidWithWhatWasMeant(t *testing.T) {
 		t.Errorf("%v names what is not similar", err)
 	}
 }
+
+func TestARepositoryHasOneNameWhereverOneStands(t *testing.T) {
+	dir := bare(t, t.TempDir(), "config.git")
+	t.Chdir(dir)
+	for url, want := range map[string]string{
+		".": dir, dir: dir, "../config.git": dir, dir + "/": dir,
+		"https://ada:" + secretPassword + "@example.com/x.git": "https://example.com/x.git",
+	} {
+		if got := must(Canonical(url))(t); got != want {
+			t.Errorf("%s is %s, want %s", url, got, want)
+		}
+	}
+	if _, err := Canonical("ftp://ada:" + secretPassword + "@example.com"); err == nil || strings.Contains(err.Error(), secretPassword) {
+		t.Errorf("got %v", err)
+	}
+}
