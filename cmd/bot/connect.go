@@ -106,7 +106,12 @@ func (c *connection) cacheFor(kind string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256([]byte(c.repo))
+	// "." is another repository in each folder.
+	url, err := gitrepo.Canonical(c.repo)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(url))
 	return filepath.Join(dir, kind, hex.EncodeToString(sum[:8])), nil
 }
 
