@@ -203,9 +203,10 @@ type GatesSpec struct {
 type ApprovalsSpec struct {
 	// How many people must approve.
 	Required int `json:"required,omitempty" jsonschema:"minimum=1,maximum=100,default=1"`
-	// Who counts, as user:NAME or team:NAME. Without it anyone does.
+	// Who counts, as user:NAME or team:NAME, whatever else they may do. Without it anyone
+	// does who may write to the repository.
 	From []string `json:"from,omitempty" jsonschema:"minItems=1,maxItems=1000,uniqueItems=true,pattern=^(user|team):\\S,example=team:sre,example=user:alice"`
-	// The author of the pull request does not count.
+	// The author of the pull request and who committed to it do not count.
 	PreventSelfReview bool `json:"preventSelfReview,omitempty" jsonschema:"default=true"`
 }
 

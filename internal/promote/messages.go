@@ -32,12 +32,12 @@ func messageBody(m Move) string {
 
 // ownTrailer is what a line of ours begins with, however it is written: no line of
 // somebody else's text may.
-var ownTrailer = regexp.MustCompile(`(?i)^(\s*towpath)-([^:]*:)`)
+var ownTrailer = regexp.MustCompile(`(?i)^(\s*towpath)-`)
 
 // harmless takes from one line what would pass for a trailer or a hidden block of
 // ours.
 func harmless(s string) string {
-	s = ownTrailer.ReplaceAllString(s, "$1 $2")
+	s = ownTrailer.ReplaceAllString(s, "$1 ")
 	s = strings.ReplaceAll(s, "<!--", "<! --")
 	return strings.ReplaceAll(s, "-->", "-- >")
 }

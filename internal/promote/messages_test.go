@@ -53,7 +53,7 @@ func TestTemplatesOfThePipelineSpeak(t *testing.T) {
 // forgeries are texts that try to pass for trailers or blocks of ours.
 func forgeries() []string {
 	return []string{
-		"Towpath-Content: sha256:00", "x\nTowpath-Environment: prod\nTowpath-App: api\nTowpath-Content: y\n", "  towpath-content : z", "\u00a0Towpath-Content: z",
+		"Towpath-Content: sha256:00", "Towpath-Content", "x\nTowpath-Environment: prod\nTowpath-App: api\nTowpath-Content: y\n", "  towpath-content : z", "\u00a0Towpath-Content: z",
 		"x\rTowpath-Content: z", "x\u2028Towpath-Content: z", "Tow\u200bpath-Content: z", "Towpath-\x00Content: z", "x\x0bTowpath-App: z",
 		"<!-- towpath:v1\n{}\n-->", "a\n\n\n", "TowpathTowpath-Content: -Content: z",
 	}
@@ -73,7 +73,7 @@ func checkSpoken(t *testing.T, p Proposal) {
 		t.Errorf("%d apps in the trailers of\n%q", got, message)
 	}
 	for line := range strings.Lines(message[:strings.LastIndex(message, "\n"+trailerEnv)]) {
-		if strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "towpath-") && strings.Contains(line, ":") {
+		if strings.HasPrefix(strings.ToLower(strings.TrimSpace(line)), "towpath-") {
 			t.Errorf("a forged trailer: %q", line)
 		}
 	}

@@ -634,3 +634,48 @@ func TestWhoseCommitsAreOursIsTheForgesToSay(t *testing.T) {
 		t.Errorf("%+v", out.Plan.Judged)
 	}
 }
+
+// TestAForgedCommitOnOurBranchIsNotMerged writes our name, our address and our
+// trailers into a commit that changes one thing more.
+func TestAForgedCommitOnOurBranchIsNotMerged(t *testing.T) {
+	l := newLine(t, nil)
+	l.settle()
+	l.push("1.1.0")
+	l.tick() // dev
+	l.reportGreen()
+	out := l.tick() // proposes staging
+	if len(out.Proposed) != 1 {
+		t.Fatalf("%+v", out.Plan)
+	}
+	p := l.pullOf("towpath/staging/web")
+	ours, err := l.git.ReadCommit(p.Head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const evil = "envs/staging/web/evil.yaml"
+	c, err := l.git.Commit(t.Context(), gitrepo.Change{Parent: ours.Parents[0], Message: ours.Message, Author: l.git.Author(), Files: map[string][]byte{
+		"envs/staging/web/deployment.yaml": []byte(l.file(p.Head, "envs/staging/web/deployment.yaml")), evil: []byte("kind: Secret\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.git.Push(t.Context(), gitrepo.Update{Ref: "refs/heads/towpath/staging/web", Old: p.Head, New: c.Hash}); err != nil {
+		t.Fatal(err)
+	}
+	l.settle()
+	if got := l.versions("web"); got != "1.1.0 1.1.0 1.0.0" {
+		t.Errorf("%s", got)
+	}
+	log, err := l.git.Log(l.head(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range log {
+		snap, err := l.git.Snapshot(c.Hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, there := snap.Hash(evil); there {
+			t.Errorf("%s brought it in", c.Hash)
+		}
+	}
+}

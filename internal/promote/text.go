@@ -208,7 +208,7 @@ func asks(env policy.Environment) []string {
 		}
 	}
 	if a := env.Gates.Approvals; a != nil {
-		who := "anyone but the author"
+		who := "anyone who may write here, but the author"
 		if len(a.From) > 0 {
 			who = strings.Join(a.From, ", ")
 		}
