@@ -26,6 +26,24 @@ var (
 	_ fs.ReadLinkFS = treeFS{}
 )
 
+// Object is what Sys of a FileInfo or DirEntry of a Snapshot's FS returns: what is
+// there, without reading it. Equal Objects are equal content, of equal kind.
+type Object struct {
+	Hash [20]byte
+	Mode uint32 // as Git writes it: 0o100644
+}
+
+// ObjectOf returns what a FileInfo or DirEntry is of; false when it is none of a
+// Snapshot's.
+func ObjectOf(e any) (Object, bool) {
+	s, ok := e.(interface{ Sys() any })
+	if !ok {
+		return Object{}, false
+	}
+	o, ok := s.Sys().(Object)
+	return o, ok
+}
+
 // maxLink is the length in bytes of the longest target of a link that is read,
 // which is Linux's limit for a path.
 const maxLink = 4096
@@ -166,7 +184,7 @@ func (i info) Name() string               { return i.entry.name }
 func (i info) IsDir() bool                { return i.entry.isDir() }
 func (i info) Type() fs.FileMode          { return i.Mode().Type() }
 func (i info) ModTime() time.Time         { return time.Time{} }
-func (i info) Sys() any                   { return nil }
+func (i info) Sys() any                   { return Object{i.entry.hash, uint32(i.entry.mode)} }
 func (i info) String() string             { return fs.FormatDirEntry(i) }
 func (i info) Size() int64                { n, _ := i.size(); return n }
 func (i info) Info() (fs.FileInfo, error) { _, err := i.size(); return i, err }

@@ -42,8 +42,14 @@ type place struct {
 // by name. An app is a folder of dir that holds YAML; or dir itself, named
 // RootApp, when files lie directly in it; or only dir itself when there is a
 // kustomization file. Names that start with a dot are left out.
-func Apps(fsys fs.FS, dir string) ([]AppDir, error) {
-	places, err := list(fsys, dir)
+func Apps(fsys fs.FS, dir string) ([]AppDir, error) { return AppsAgain(fsys, dir, nil) }
+
+// AppsAgain is Apps for a caller that knows folders of dir from before. again is
+// asked for each of them that may be an app and returns what it is, or that it is
+// none; read looks. Whatever read says is true of every folder of the same name
+// in the same dir with the same content, unless Unread is set. nil: all are read.
+func AppsAgain(fsys fs.FS, dir string, again Again) ([]AppDir, error) {
+	places, err := list(fsys, dir, again)
 	if err != nil {
 		return nil, err // names dir
 	}
@@ -53,6 +59,9 @@ func Apps(fsys fs.FS, dir string) ([]AppDir, error) {
 	}
 	return apps, nil
 }
+
+// Again returns what a folder of an environment is: from memory, or from read.
+type Again func(e fs.DirEntry, read func() (AppDir, bool)) (AppDir, bool)
 
 // noDirectory is an environment's directory that is not there.
 type noDirectory string
@@ -65,7 +74,7 @@ func (d noDirectory) Error() string {
 func (noDirectory) Is(target error) bool { return target == fs.ErrNotExist }
 
 // list finds the apps of an environment.
-func list(fsys fs.FS, dir string) ([]place, error) {
+func list(fsys fs.FS, dir string, again Again) ([]place, error) {
 	if !fs.ValidPath(dir) {
 		return nil, fmt.Errorf("environment directory %q is no path inside the repository; write it without a leading slash, and without dots for folders above", dir)
 	}
@@ -88,7 +97,7 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 		switch {
 		case isHidden(e.Name()):
 		case e.IsDir(), !e.Type().IsRegular() && mayMatter(e.Name()) && !isYAML(e.Name()):
-			if p, ok := t.app(dir, e); ok {
+			if p, ok := t.known(dir, e, again); ok {
 				places = append(places, p)
 			}
 		case isYAML(e.Name()):
@@ -105,6 +114,18 @@ func list(fsys fs.FS, dir string) ([]place, error) {
 	}
 	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.Name, b.Name) })
 	return places, nil
+}
+
+// known is app, unless again knows the folder.
+func (t *tree) known(dir string, e fs.DirEntry, again Again) (p place, ok bool) {
+	if again == nil || !e.IsDir() {
+		return t.app(dir, e)
+	}
+	p.AppDir, ok = again(e, func() (AppDir, bool) {
+		p, ok := t.app(dir, e)
+		return p.AppDir, ok
+	})
+	return p, ok // how it is rendered nobody asks who lists
 }
 
 // app reads one folder of an environment. It reports false when nothing in it

@@ -72,7 +72,7 @@ func NewRenderer(l Limits) *Renderer { return &Renderer{limits: l.withDefaults()
 // by name. What is wrong with an app is in its Problem; the error is about dir
 // itself. An object that several apps have is a problem of each of them.
 func (r *Renderer) Render(fsys fs.FS, dir string) ([]App, error) {
-	dirs, err := list(fsys, dir)
+	dirs, err := list(fsys, dir, nil)
 	if err != nil {
 		return nil, err // names dir; what for it was rendered, callers say
 	}

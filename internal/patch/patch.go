@@ -18,6 +18,11 @@ import (
 	"towpath.dev/towpath/internal/image"
 )
 
+// Grammar is the version of what MayHold and CheckFile answer: another version may
+// answer otherwise of the same bytes. Whoever keeps their answers longer than a
+// process lives keeps it beside them.
+const Grammar = 1
+
 // MaxFileSize is the size in bytes above which a file is refused unread.
 const MaxFileSize = 4 << 20
 

@@ -29,7 +29,7 @@ func (s Situation) Differs(fsys fs.FS) bool {
 			return true
 		}
 		for _, env := range pl.Environments {
-			if s.Envs[env.Name].differs(parseEnv(fsys, env)) {
+			if s.Envs[env.Name].differs(parseEnv(fsys, env, nil)) {
 				return true
 			}
 		}

@@ -22,7 +22,7 @@ func TestAFolderDiffersFromWhatWasReadByWhatCountsOnly(t *testing.T) {
 	s := Situation{Branch: "main", Policies: cfg.Policies, Pipelines: cfg.Pipelines, Problems: cfg.Problems, Envs: map[string]EnvState{}}
 	for _, pl := range cfg.Pipelines {
 		for _, env := range pl.Environments {
-			v := parseEnv(read, env)
+			v := parseEnv(read, env, nil)
 			s.Envs[env.Name] = EnvState{Env: env, Apps: v.apps, Problem: v.problem}
 		}
 	}

@@ -265,21 +265,16 @@ func documents(env string, f patch.File) []policy.Problem {
 }
 
 // parseApp reads the markers of an app. What keeps one from being read is in
-// AppState.Skipped, also where it is a whole file.
-func parseApp(fsys fs.FS, env string, d manifest.AppDir) AppState {
+// AppState.Skipped, also where it is a whole file. known may be nil.
+func parseApp(fsys fs.FS, env string, d manifest.AppDir, known *blobs) AppState {
 	a := AppState{Env: env, Name: d.Name, Dir: d.Dir}
 	for _, p := range d.Files {
-		f, k := readFile(fsys, p)
-		if k != nil {
-			a.Skipped = append(a.Skipped, *k)
-			continue
-		}
-		a.misplaced = append(a.misplaced, documents(env, f)...)
-		markers, skipped := patch.Markers(f)
-		a.Markers = append(a.Markers, markers...)
-		a.Skipped = append(a.Skipped, skipped...)
-		if len(markers) > 0 {
-			a.Files = append(a.Files, f)
+		f := known.read(fsys, env, p)
+		a.misplaced = append(a.misplaced, f.misplaced...)
+		a.Markers = append(a.Markers, f.markers...)
+		a.Skipped = append(a.Skipped, f.skipped...)
+		if len(f.markers) > 0 {
+			a.Files = append(a.Files, f.file)
 		}
 	}
 	read := map[string]bool{}

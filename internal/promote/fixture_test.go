@@ -59,7 +59,7 @@ func shop(t *testing.T, dev, staging, prod string) Situation {
 		Envs: map[string]EnvState{}, Branches: map[string]BranchHead{},
 		Config: Rules{User: "towpath", Silence: 15 * time.Minute, Authenticated: true}}
 	for _, e := range cfg.Pipelines[0].Environments {
-		v := parseEnv(fsys, e)
+		v := parseEnv(fsys, e, nil)
 		if v.problem != "" {
 			t.Fatal(v.problem)
 		}

@@ -145,7 +145,7 @@ func (b *Bot) step(p *past, c *point, env policy.Environment, app AppState) erro
 	p.tree = tree
 	values := map[string]image.Ref{}
 	if tree != "" {
-		values = valuesAt(c.tree, env, app.Name)
+		values = valuesAt(c.tree, env, app.Name, &b.seen.blobs)
 	}
 	if len(p.held) > 0 && maps.Equal(values, p.held[0].Values) {
 		return nil
@@ -180,7 +180,7 @@ func (p *past) trim(line []*point) []Held {
 
 // valuesAt returns what an app's markers held in a tree; what cannot be read
 // there is not known.
-func valuesAt(snap gitrepo.Snapshot, env policy.Environment, name string) map[string]image.Ref {
+func valuesAt(snap gitrepo.Snapshot, env policy.Environment, name string, known *blobs) map[string]image.Ref {
 	fsys := snap.FS()
 	dirs, err := manifest.Apps(fsys, env.Path)
 	if err != nil {
@@ -190,7 +190,7 @@ func valuesAt(snap gitrepo.Snapshot, env policy.Environment, name string) map[st
 	if i < 0 {
 		return map[string]image.Ref{}
 	}
-	return parseApp(fsys, env.Name, dirs[i]).Values
+	return parseApp(fsys, env.Name, dirs[i], known).Values
 }
 
 // ours reports whether we made a commit, or what it merged: its trailers name

@@ -37,7 +37,7 @@ func lint(fsys fs.FS, more ...string) ([]policy.Problem, error) {
 	for _, pl := range cfg.Pipelines {
 		for _, env := range pl.Environments {
 			l.paths = append(l.paths, env.Path)
-			v := parseEnv(fsys, env)
+			v := parseEnv(fsys, env, nil)
 			l.cover(v)
 			out = append(out, l.nearMisses(cfg, v)...)
 			envs[env.Name] = EnvState{Env: env, Apps: v.apps, Problem: v.problem, problems: v.problems}

@@ -27,7 +27,7 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	if err != nil {
 		return Situation{}, fmt.Errorf("read commit %.12s: %w", head, err)
 	}
-	cfg, err := LoadConfig(snap.FS())
+	cfg, err := b.seen.config(snap)
 	if err != nil {
 		return Situation{}, err
 	}
@@ -36,13 +36,13 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	b.pipelines(&s, cfg)
 	for _, p := range s.Pipelines {
 		for _, e := range p.Environments {
-			s.Envs[e.Name] = b.view(snap, e)
+			s.Envs[e.Name] = b.seen.env(snap, e, b.cfg.Branch)
 			if problem := s.Envs[e.Name].Problem; problem != "" {
 				s.Problems = append(s.Problems, environmentProblem(e, problem))
 			}
 		}
 	}
-	b.prune(s.Envs, snap)
+	b.seen.end(s.Envs)
 	s.Problems = append(s.Problems, fold(markerProblems(cfg, s.Envs))...)
 	b.ask(ctx, &s, cfg, b.state(ctx, &s))
 	s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch)

@@ -69,7 +69,11 @@ type Config struct {
 	Author gitrepo.Identity // of our commits; how a foreign commit is told apart
 	User   string           // our name at the forge; "" = towpath
 	Now    func() time.Time // nil = time.Now
-	Logger *slog.Logger     // nil = discard
+	// Dir is a folder for what is known of files, so that a bot that starts reads
+	// only those with markers. It may be deleted at any time, and be used by several
+	// processes. "": nothing is kept over a restart.
+	Dir    string
+	Logger *slog.Logger // nil = discard
 	// AllowUnauthenticated counts approvals of a forge that cannot prove who
 	// gave them. Zero value: such approvals never count.
 	AllowUnauthenticated bool
@@ -94,10 +98,10 @@ type Howto struct{ Approve, Hold, Reject string }
 // Bot runs ticks. Its methods are not safe for concurrent use.
 type Bot struct {
 	cfg      Config
-	views    map[string]envView // path + tree hash → environment as parsed: a cache
-	history  history            // a cache
-	troubles troubles           // lost with the process, which costs a write
-	lints    lints              // a cache
+	seen     seen     // a cache
+	history  history  // a cache
+	troubles troubles // lost with the process, which costs a write
+	lints    lints    // a cache
 	teams    map[string]teamAnswer
 	forge    *guard
 	refused  map[string]refusal       // head → why the forge did not merge it; lost with the process, which costs a question
@@ -131,7 +135,7 @@ func New(c Config) *Bot {
 	}
 	g := &guard{Forge: c.Forge, now: c.Now, log: c.Logger}
 	c.Forge = g
-	return &Bot{cfg: c, views: map[string]envView{}, teams: map[string]teamAnswer{}, forge: g, refused: map[string]refusal{}, heard: map[int]int64{}}
+	return &Bot{cfg: c, seen: newSeen(c.Dir, c.Logger), teams: map[string]teamAnswer{}, forge: g, refused: map[string]refusal{}, heard: map[int]int64{}}
 }
 
 // maxAttempts bounds how often one tick starts again after a lost push race.

@@ -8,23 +8,13 @@ import (
 	"regexp"
 	"strings"
 
-	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/image"
-	"towpath.dev/towpath/internal/manifest"
 	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/policy"
 )
 
 // PolicyDir is where policies and pipelines live in a config repository.
 const PolicyDir = "policies"
-
-// envView is an environment parsed at one tree hash.
-type envView struct {
-	apps     []AppState
-	problem  string
-	problems []policy.Problem // with single apps, which are left out
-	read     []string         // every file whose markers were judged
-}
 
 // appName is what a folder must be called to be an app: a part of a Git ref
 // that needs no escaping anywhere.
@@ -65,56 +55,6 @@ func LoadConfig(fsys fs.FS) (policy.Config, error) {
 	cfg := policy.Load(files)
 	cfg.Problems = append(cfg.Problems, problems...)
 	return cfg, nil
-}
-
-// view parses the environment's directory, or takes it from the cache when its
-// tree is the one parsed before.
-func (b *Bot) view(snap gitrepo.Snapshot, env policy.Environment) EnvState {
-	hash, ok := snap.Hash(env.Path)
-	if !ok {
-		return EnvState{Env: env, Problem: fmt.Sprintf("directory %s does not exist on %s", env.Path, b.cfg.Branch)}
-	}
-	key := env.Name + "\x00" + env.Path + "\x00" + hash
-	v, ok := b.views[key]
-	if !ok {
-		v = parseEnv(snap.FS(), env)
-		b.views[key] = v
-	}
-	return EnvState{Env: env, Apps: v.apps, Problem: v.problem, problems: v.problems}
-}
-
-func parseEnv(fsys fs.FS, env policy.Environment) envView {
-	dirs, err := manifest.Apps(fsys, env.Path)
-	if err != nil {
-		return envView{problem: err.Error()}
-	}
-	var v envView
-	for _, d := range dirs {
-		if !appName.MatchString(d.Name) || strings.Contains(d.Name, "..") || strings.HasSuffix(d.Name, ".lock") {
-			v.problems = append(v.problems, policy.Problem{Path: d.Dir, Object: "app " + env.Name + "/" + d.Name,
-				Reason: fmt.Sprintf("%q cannot be the name of an app: branches are named after it", d.Name),
-				Hint:   "rename the folder: letters, digits, -, _ and . (not .lock at the end)"})
-			continue
-		}
-		v.apps = append(v.apps, parseApp(fsys, env.Name, d))
-		v.read = append(v.read, d.Files...)
-	}
-	return v
-}
-
-// prune drops parsed trees that the last look did not use.
-func (b *Bot) prune(envs map[string]EnvState, snap gitrepo.Snapshot) {
-	used := map[string]bool{}
-	for _, e := range envs {
-		if hash, ok := snap.Hash(e.Env.Path); ok {
-			used[e.Env.Name+"\x00"+e.Env.Path+"\x00"+hash] = true
-		}
-	}
-	for k := range b.views {
-		if !used[k] {
-			delete(b.views, k)
-		}
-	}
 }
 
 // markerProblems turns markers that cannot work, or that name no policy, into
