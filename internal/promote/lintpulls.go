@@ -3,6 +3,7 @@ package promote
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,11 +27,12 @@ const (
 
 // lints remembers what was found, so that a failed write costs no second look.
 type lints struct {
-	base  string            // the base branch's commit that all of it is about
-	trees map[string]linted // tree hash of a common ancestor → what lint says of it
-	heads map[string]news   // head commit → what it brings
-	tried map[string]bool   // heads that were looked at: others come first
-	spent map[string]spent  // head commit → why checking it was given up; a new base makes it no smaller
+	base    string            // the base branch's commit that all of it is about
+	trees   map[string]linted // tree hash of a common ancestor → what lint says of it
+	heads   map[string]news   // head commit → what it brings
+	tried   map[string]bool   // heads that were looked at: others come first
+	brought map[string]bool   // heads that the server was asked for
+	spent   map[string]spent  // head commit → why checking it was given up; a new base makes it no smaller
 }
 
 // spent is a head that was too much against one base.
@@ -96,13 +98,16 @@ func rank(tried bool) int {
 // keep forgets what is not about these pull requests onto this commit.
 func (l *lints) keep(base string, pulls []pr.Pull) {
 	old := *l
-	*l = lints{base: base, trees: map[string]linted{}, heads: map[string]news{}, tried: map[string]bool{}, spent: map[string]spent{}}
+	*l = lints{base: base, trees: map[string]linted{}, heads: map[string]news{}, tried: map[string]bool{}, brought: map[string]bool{}, spent: map[string]spent{}}
 	for _, p := range pulls {
 		if e, ok := old.spent[p.Head]; ok {
 			l.spent[p.Head] = e
 		}
 		if n, ok := old.heads[p.Head]; ok && old.base == base {
 			l.heads[p.Head] = n
+		}
+		if old.brought[p.Head] {
+			l.brought[p.Head] = true
 		}
 		if old.tried[p.Head] {
 			l.tried[p.Head] = true
@@ -120,7 +125,7 @@ func (b *Bot) news(ctx context.Context, s Situation, p pr.Pull) (news, error) {
 		return n, nil
 	}
 	b.lints.tried[p.Head] = true
-	head, err := b.cfg.Git.Snapshot(p.Head)
+	head, err := b.headOf(ctx, p)
 	if err != nil {
 		return news{}, err
 	}
@@ -155,6 +160,20 @@ func (b *Bot) news(ctx context.Context, s Situation, p pr.Pull) (news, error) {
 	}
 	b.lints.heads[p.Head] = n
 	return n, nil
+}
+
+// headOf is the tree of a pull request's head. A head that is not here, because
+// nobody's branches but ours are followed, is brought, once.
+func (b *Bot) headOf(ctx context.Context, p pr.Pull) (gitrepo.Snapshot, error) {
+	head, err := b.cfg.Git.Snapshot(p.Head)
+	if !errors.Is(err, gitrepo.ErrNoCommit) || b.lints.brought[p.Head] {
+		return head, err
+	}
+	if err := b.cfg.Git.Bring(ctx, p.HeadRef()); err != nil {
+		return gitrepo.Snapshot{}, err
+	}
+	b.lints.brought[p.Head] = true
+	return b.cfg.Git.Snapshot(p.Head)
 }
 
 // concerns reports whether lint looks at a path.

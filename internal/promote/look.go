@@ -23,7 +23,7 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 	if err != nil {
 		return Situation{}, fmt.Errorf("find the base branch: %w", err)
 	}
-	snap, err := b.cfg.Git.Snapshot(head)
+	snap, err := b.seen.snapshot(b.cfg.Git, head)
 	if err != nil {
 		return Situation{}, fmt.Errorf("read commit %.12s: %w", head, err)
 	}
@@ -119,59 +119,6 @@ func (b *Bot) state(ctx context.Context, s *Situation) state.State {
 	}
 	s.Reports = st.Reports
 	return st
-}
-
-// branches reads the heads of our own branches, so that a commit somebody else
-// put there is seen and a head that is up to date is not built again.
-func (b *Bot) branches(base string) (map[string]BranchHead, error) {
-	refs, err := b.cfg.Git.Refs("refs/heads/towpath/")
-	if err != nil {
-		return nil, fmt.Errorf("list our branches: %w", err)
-	}
-	out := map[string]BranchHead{}
-	for ref, hash := range refs {
-		h, err := b.branchHead(hash, base)
-		if err != nil {
-			return nil, fmt.Errorf("read branch %s: %w", strings.TrimPrefix(ref, "refs/heads/"), err)
-		}
-		out[strings.TrimPrefix(ref, "refs/heads/")] = h
-	}
-	return out, nil
-}
-
-func (b *Bot) branchHead(hash, base string) (BranchHead, error) {
-	c, err := b.cfg.Git.ReadCommit(hash)
-	if err != nil {
-		return BranchHead{}, err
-	}
-	h := BranchHead{Commit: hash, Content: trailer(c.Message, trailerContent)}
-	h.People = []gitrepo.Identity{c.Author, c.Committer}
-	h.Foreign = !b.cfg.Ours(c) || h.Content == "" || len(c.Parents) != 1
-	if h.Foreign {
-		return h, nil
-	}
-	h.Parent = c.Parents[0]
-	if h.OnBase, err = b.cfg.Git.IsAncestor(h.Parent, base); err != nil {
-		return h, err
-	}
-	head, err := b.cfg.Git.Snapshot(hash)
-	if err != nil {
-		return h, err
-	}
-	parent, err := b.cfg.Git.Snapshot(h.Parent)
-	if err != nil {
-		return h, err
-	}
-	h.Paths, err = head.Changed(parent, "")
-	if err != nil {
-		return h, err
-	}
-	h.Files, h.Before = map[string]string{}, map[string]string{}
-	for _, p := range h.Paths {
-		h.Files[p], _ = head.Hash(p)
-		h.Before[p], _ = parent.Hash(p)
-	}
-	return h, nil
 }
 
 // rootCause ranks the errors in policies/ first: others may follow from them.

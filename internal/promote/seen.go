@@ -26,9 +26,11 @@ type envView struct {
 // changed. Nothing of it ever changes an outcome.
 type seen struct {
 	blobs blobs
+	base  gitrepo.Snapshot // the newest that was looked at
 	cfg   policy.Config
 	cfgOf string // object hash of policies/ that cfg is of; "" = none
 	envs  map[string]*envSeen
+	heads map[string]headSeen // by commit
 }
 
 // envSeen is one environment as it was looked at last.
@@ -52,6 +54,18 @@ func newSeen(dir string, logger *slog.Logger) seen {
 		s.blobs.file = filepath.Join(dir, plainFile)
 	}
 	return s
+}
+
+// snapshot is the tree of the base branch's head.
+func (s *seen) snapshot(g Git, head string) (gitrepo.Snapshot, error) {
+	if s.base.Commit == head {
+		return s.base, nil
+	}
+	snap, err := g.Snapshot(head)
+	if err == nil {
+		s.base = snap
+	}
+	return snap, err
 }
 
 // config is LoadConfig, of a tree of policies/ that is new.
