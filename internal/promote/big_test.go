@@ -126,7 +126,7 @@ func (b *bigBot) run(ctx context.Context) (res bigResult, err error) {
 			return res, err
 		}
 		if out.Pushed == "" {
-			return res, fmt.Errorf("nothing was pushed at tick %d: %v %+v", i, out.Situation.Problems, out.Situation.Choices[:1])
+			return res, fmt.Errorf("nothing was pushed at tick %d: %v", i, out.Situation.Problems)
 		}
 		res.Edited = len(out.Plan.Push)
 		if i == 0 {
@@ -206,7 +206,7 @@ type bigWorld struct {
 
 func newBigWorld(tb testing.TB, s bigrepo.Config) *bigWorld {
 	tb.Helper()
-	reg, err := ociregistry.Start(ociregistry.Config{Addr: os.Getenv("BIGADDR")})
+	reg, err := ociregistry.Start(ociregistry.Config{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -218,17 +218,7 @@ func newBigWorld(tb testing.TB, s bigrepo.Config) *bigWorld {
 			tb.Fatal(err)
 		}
 	}
-	if k := os.Getenv("BIGKEEP"); k != "" {
-		k = fmt.Sprintf("%s/%d.git", k, s.Files)
-		if _, err := os.Stat(k); err != nil {
-			if err := bigrepo.Make(tb.Context(), k, s.Shape()); err != nil {
-				tb.Fatal(err)
-			}
-		}
-		if out, err := exec.Command("cp", "-r", k, filepath.Join(w.root, "big.git")).CombinedOutput(); err != nil {
-			tb.Fatal(string(out))
-		}
-	} else if err := bigrepo.Make(tb.Context(), filepath.Join(w.root, "big.git"), s.Shape()); err != nil {
+	if err := bigrepo.Make(tb.Context(), filepath.Join(w.root, "big.git"), s.Shape()); err != nil {
 		tb.Fatal(err)
 	}
 	git, err := githttp.Handler(w.root, githttp.Options{})
