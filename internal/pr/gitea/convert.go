@@ -41,6 +41,9 @@ func (f *Forge) entry(p *sdk.PullRequest) *entry {
 	}
 	if out.Open {
 		out.Closed = time.Time{}
+	} else {
+		// Of a closed one servers list the last head, and show alone what has the branch's name today.
+		out.Head = ""
 	}
 	if out.Merged {
 		out.Open = false

@@ -86,9 +86,8 @@ func (f *Forge) ready(ctx context.Context, r pr.MergeRequest) (*entry, relation,
 	e := f.entry(p)
 	f.put(e)
 	switch {
-	case e.pull.Merged && p.Head != nil && p.Head.Sha != r.Head:
-		err = fmt.Errorf("%w: it was merged at %s, not at %s", pr.ErrHeadMoved, short(p.Head.Sha), short(r.Head))
 	case e.pull.Merged:
+		err = f.mergedAt(c, r)
 	case !e.pull.Open:
 		err = errors.New("it is closed")
 	case e.pull.Head == "":
@@ -102,6 +101,26 @@ func (f *Forge) ready(ctx context.Context, r pr.MergeRequest) (*entry, relation,
 		}
 	}
 	return e, relation{apart: p.Base == nil || p.MergeBase != p.Base.Sha}, err
+}
+
+// mergedAt returns nil when a merged pull request was merged with r.Head. What the server shows as its
+// head is whatever has the branch's name now.
+func (f *Forge) mergedAt(c *sdk.Client, r pr.MergeRequest) error {
+	ref := fmt.Sprintf("pull/%d/head", r.Number)
+	refs, _, err := c.GetRepoRefs(f.owner, f.name, ref)
+	if err != nil {
+		return plain(err)
+	}
+	for _, got := range refs {
+		if got.Ref != "refs/"+ref || got.Object == nil {
+			continue
+		}
+		if got.Object.SHA != r.Head {
+			return fmt.Errorf("%w: it was merged at %s, not at %s", pr.ErrHeadMoved, short(got.Object.SHA), short(r.Head))
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: it is merged, and the server does not say with which head", pr.ErrHeadMoved)
 }
 
 // mergeOnce asks for the merge. A right to merge past the rules is used only where the request allows it,
