@@ -2,7 +2,6 @@ package forges
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -258,12 +257,4 @@ func (s *stage) settle(what string, call func() error) {
 		s.later()
 	}
 	s.Fatalf("%s: still fails when answers come through again: %v", what, err)
-}
-
-func numbers(pulls []pr.Pull) string {
-	var out []string
-	for _, p := range pulls {
-		out = append(out, fmt.Sprint(p.Number))
-	}
-	return strings.Join(out, " ")
 }
