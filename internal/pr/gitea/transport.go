@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/secret"
 )
 
 const (
@@ -41,6 +42,8 @@ type Figures struct {
 type transport struct {
 	base *http.Transport
 	now  func() time.Time
+
+	secrets secret.Known // what was sent: cut out of what the server says of a failure
 
 	mu    sync.Mutex
 	limit *pr.LimitError
@@ -116,6 +119,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("read the answer: %w", timedOut(req.Context(), ctx, err))
 	case len(body) > maxBody:
 		return nil, fmt.Errorf("the answer is larger than %d bytes", maxBody)
+	}
+	_, token, _ := strings.Cut(req.Header.Get("Authorization"), " ")
+	t.secrets.Add(token)
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		body = []byte(t.secrets.Cut(string(body)))
+		resp.Header.Set("Location", t.secrets.Cut(resp.Header.Get("Location")))
 	}
 	if err := t.judge(resp, body); err != nil {
 		return nil, err

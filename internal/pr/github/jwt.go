@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"towpath.dev/towpath/internal/pr"
+	"towpath.dev/towpath/internal/secret"
 )
 
 const (
@@ -67,6 +68,9 @@ func (a *App) ask(ctx context.Context, method, path string, in, out any) error {
 		return fmt.Errorf("read GitHub's answer: %s", oneLine(strip(err), maxServerText))
 	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
+		var said secret.Known
+		said.Add(token)
+		data = []byte(said.Cut(string(data)))
 		err := refusal(resp, data, a.cfg.Now())
 		if resp.StatusCode == http.StatusUnauthorized && before > maxClockError {
 			return errors.Join(errClock, err)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"towpath.dev/towpath/internal/secret"
 )
 
 const (
@@ -49,6 +51,8 @@ type transport struct {
 	base   *http.Transport
 	cache  *etags
 	limits *limits
+
+	secrets secret.Known // what was sent: cut out of what GitHub says of a failure
 
 	mu    sync.Mutex
 	count Figures
@@ -196,6 +200,10 @@ func (t *transport) send(r *http.Request, token string) (*http.Response, error) 
 	}
 	if err := readWhole(resp); err != nil {
 		return nil, t.tooLate(ctx, r, err)
+	}
+	t.secrets.Add(token)
+	if resp.StatusCode != http.StatusOK || strings.HasSuffix(r.URL.Path, "/graphql") { // errors of GraphQL are answers, too
+		setBody(resp, []byte(t.secrets.Cut(string(bodyOf(resp)))))
 	}
 	if limit := t.limits.told(who, r, resp); limit != nil {
 		t.counted(func(f *Figures) { f.Limited++ })
