@@ -54,7 +54,7 @@ func (f *Forge) merging(ctx context.Context, r pr.MergeRequest) (string, error) 
 		if !errors.Is(err, errNotMergeable) {
 			refused = time.Time{}
 			if err == nil {
-				return again{errors.New("the server says that it is merged, and shows it open")}
+				commit, err = f.mergedAs(ctx, r)
 			}
 			return err
 		}
@@ -101,6 +101,23 @@ func (f *Forge) ready(ctx context.Context, r pr.MergeRequest) (*entry, relation,
 		}
 	}
 	return e, relation{apart: p.Base == nil || p.MergeBase != p.Base.Sha}, err
+}
+
+// mergedAs reads the commit of a merge that the server says it made.
+func (f *Forge) mergedAs(ctx context.Context, r pr.MergeRequest) (commit string, err error) {
+	err = f.patiently(ctx, patience, func() error {
+		e, err := f.get(ctx, r.Number)
+		switch {
+		case err != nil:
+			return err
+		case !e.pull.Merged || e.pull.MergeCommit == "":
+			return again{errors.New("the server says that it is merged, and shows it open")}
+		}
+		f.put(e)
+		commit = e.pull.MergeCommit
+		return nil
+	})
+	return commit, err
 }
 
 // mergedAt returns nil when a merged pull request was merged with r.Head. What the server shows as its
