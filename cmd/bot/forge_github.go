@@ -27,9 +27,10 @@ func (c *connection) githubSite(ctx context.Context, repo *gitrepo.Repo, logger 
 		f.Disconnect()
 		_ = repo.Close() // a cache: nothing is lost
 	}}
+	v := verifiedGit{Repo: repo, forge: f}
+	s.ours = v.ours // also of commits made before the flag was given or taken away
 	if c.forge.verified {
-		s.git = verifiedGit{Repo: repo, forge: f}
-		s.ours = func(g gitrepo.Commit) bool { return f.Made(g.Author.Email, g.Committer.Email) }
+		s.git = v
 	}
 	return s, nil
 }

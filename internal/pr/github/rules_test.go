@@ -16,9 +16,8 @@ func allMethods() []pr.Method { return []pr.Method{pr.Squash, pr.Merge, pr.Rebas
 
 func TestRulesOfABranch(t *testing.T) {
 	type world struct {
-		repo    func(r *fakegithub.Repo)
-		role    string // of the bot; "": write
-		prepare func(t *testing.T, g *ground)
+		repo func(r *fakegithub.Repo)
+		role string // of the bot; "": write
 	}
 	main := []string{"main"}
 	for name, c := range map[string]struct {
