@@ -1,4 +1,6 @@
 # Towpath needs Go >= 1.26, git and make, and nothing else. `make` says what there is.
+# Tests against OpenSSH (openssh-client, openssh-server) and GnuPG (gnupg) are
+# skipped, with that reason, where those are not installed.
 
 GO             ?= go
 VERSION        ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)

@@ -8,14 +8,24 @@
 //
 // # Transports
 //
-// http(s) is go-git's smart client. ssh is golang.org/x/crypto/ssh with one key
-// file and one known_hosts file; no agent is asked and nothing of ~/.ssh is
-// read. A path or file:// URL starts the git program (git upload-pack and git
-// receive-pack), because go-git's server inside the process neither checks the
-// old value of a ref nor moves several at once. All speak protocol version 0
-// and end with their context. Credentials are read from files at every
-// connection, are not sent on to another host by a redirect, and, like the user
-// information of a URL, are in no error and no log line.
+// http(s) is go-git's smart client over connections of our own: authorities,
+// client certificate, proxy. ssh is golang.org/x/crypto/ssh with one known_hosts
+// file and one key file, or the keys of an agent when that is asked for; nothing
+// of ~/.ssh is read. A path or file:// URL starts the git program (git
+// upload-pack and git receive-pack), because go-git's server inside the process
+// neither checks the old value of a ref nor moves several at once; of the
+// settings of user and system only safe.directory counts there. All speak
+// protocol version 0 and end with their context.
+//
+// Credentials are read from files at every connection and are not sent on to
+// another host by a redirect. They, and the user information of a URL, are in no
+// error and no log line; what a server says back of them is cut out.
+//
+// # Signatures
+//
+// A commit is signed in this process, by an ssh key in the form of ssh-keygen or
+// by an OpenPGP key; no program is run and no agent asked. What cannot be signed
+// is not written.
 //
 // # Compare and swap
 //
