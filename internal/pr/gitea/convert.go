@@ -65,14 +65,6 @@ func (f *Forge) entry(p *sdk.PullRequest) *entry {
 	return e
 }
 
-// closer is who merged it, as far as the list says who closed it.
-func (e *entry) closer() string {
-	if e.pull.Merged {
-		return e.pull.ClosedBy
-	}
-	return ""
-}
-
 // reviewOf is a review in the words of package pr; false for what is none: comments, drafts, requests.
 func reviewOf(r *sdk.PullReview) (pr.Review, bool) {
 	out := pr.Review{User: nameOf(r.Reviewer), Commit: r.CommitID, At: r.Submitted.UTC(), Body: r.Body, Authenticated: true, CanWrite: r.Official}

@@ -305,12 +305,12 @@ func (f *Forge) put(e *entry) {
 	}
 	if old != nil {
 		p := &e.pull
-		p.Reviews, p.Comments, p.ClosedBy = old.pull.Reviews, old.pull.Comments, old.pull.ClosedBy
+		p.Reviews, p.Comments = old.pull.Reviews, old.pull.Comments
 		if p.Head == old.pull.Head {
 			p.Checks = old.pull.Checks
 		}
-		if p.Open || p.Merged {
-			p.ClosedBy = e.closer()
+		if !p.Open && !p.Merged { // of a merged one the list says it
+			p.ClosedBy = old.pull.ClosedBy
 		}
 		if p.Updated.Equal(old.pull.Updated) && p.Head == old.pull.Head && p.Open == old.pull.Open {
 			e.loaded, e.settled = old.loaded, old.settled
