@@ -162,8 +162,9 @@ func (r *registryFlags) client() (*registry.Client, func()) {
 
 // newBot wires a bot. scanner may be nil: then no registry is asked.
 func (c *connection) newBot(at *site, scanner promote.Scanner, logger *slog.Logger, unauthenticated bool) *promote.Bot {
+	known, _ := c.cacheFor("markers") // without a folder nothing is kept
 	return promote.New(promote.Config{
-		Git: at.git, Scanner: scanner, Forge: at.forge, Branch: c.branch, User: at.user, Logger: logger, Now: now,
+		Git: at.git, Scanner: scanner, Forge: at.forge, Branch: c.branch, User: at.user, Logger: logger, Now: now, Dir: known,
 		Author:               at.repo.Author(),
 		Ours:                 at.ours,
 		Pause:                schedule.Pause,
