@@ -168,11 +168,7 @@ func holdCommand(s std) *cobra.Command {
 				if err := f.SetLabel(cmd.Context(), pull.Number, pr.LabelHold, true); err != nil {
 					return err
 				}
-				text := "held by " + p.name
-				if reason != "" {
-					text += ": " + reason
-				}
-				if err := f.Comment(cmd.Context(), pull.Number, pr.Comment{User: p.name, Key: pr.KeyHold, Body: text, At: now()}); err != nil {
+				if err := f.Comment(cmd.Context(), pull.Number, p.holdComment(f, reason)); err != nil {
 					return err
 				}
 				return say(s.out, "held #%d; towpath release %d lets it go on", pull.Number, pull.Number)
@@ -181,6 +177,20 @@ func holdCommand(s std) *cobra.Command {
 	p.flags(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "why; kept as a comment")
 	return cmd
+}
+
+// holdComment says who holds a pull request and why: where comments are known to be
+// a person's, as the command that the bot understands.
+func (p *person) holdComment(f forge, reason string) pr.Comment {
+	reason = strings.Join(strings.Fields(reason), " ")
+	if f.Authenticated() {
+		return pr.Comment{Body: strings.TrimSpace("/hold " + reason)}
+	}
+	text := "held by " + p.name
+	if reason != "" {
+		text += ": " + reason
+	}
+	return pr.Comment{User: p.name, Key: pr.KeyHold, Body: text, At: now()}
 }
 
 func releaseCommand(s std) *cobra.Command {
@@ -202,6 +212,11 @@ func releaseCommand(s std) *cobra.Command {
 				}
 				for _, label := range []string{pr.LabelHold, pr.LabelEdited} {
 					if err := f.SetLabel(cmd.Context(), pull.Number, label, false); err != nil {
+						return err
+					}
+				}
+				if f.Authenticated() { // so that an earlier /hold, which the bot may not have read yet, is undone
+					if err := f.Comment(cmd.Context(), pull.Number, pr.Comment{Body: "/release"}); err != nil {
 						return err
 					}
 				}
