@@ -51,7 +51,7 @@ func (f *Forge) commentOnce(ctx context.Context, number int, text string) error 
 			break
 		}
 	}
-	return f.newComment(ctx, number, text)
+	return f.newComment(ctx, number, "", text)
 }
 
 // Reopen opens a closed pull request again; an open one stays as it is.
@@ -115,7 +115,7 @@ func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
 	}
 	if c.Key == "" {
 		if !f.perhapsWritten(number, text) {
-			return f.newComment(ctx, number, text)
+			return f.newComment(ctx, number, "", text)
 		}
 		if err := f.commentOnce(ctx, number, text); err != nil {
 			return err
@@ -141,7 +141,7 @@ func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
 			}
 		}
 	}
-	return f.newComment(ctx, number, pr.WithKey(c.Key, text))
+	return f.newComment(ctx, number, c.Key, text)
 }
 
 // there returns nil for a pull request that is known, or that the server has.
@@ -203,13 +203,13 @@ func (f *Forge) rewrite(ctx context.Context, number int, old pr.Comment, text st
 }
 
 // newComment writes a comment, and remembers when it is not known whether that was done.
-func (f *Forge) newComment(ctx context.Context, number int, text string) error {
+func (f *Forge) newComment(ctx context.Context, number int, key, text string) error {
 	c, err := f.client(ctx)
 	if err != nil {
 		return err
 	}
-	_, _, err = c.CreateIssueComment(f.owner, f.name, int64(number), sdk.CreateIssueCommentOption{Body: text})
-	if unsure(err) {
+	_, _, err = c.CreateIssueComment(f.owner, f.name, int64(number), sdk.CreateIssueCommentOption{Body: pr.WithKey(key, text)})
+	if key == "" && unsure(err) {
 		f.mu.Lock()
 		f.uncertain[number] = append(f.uncertain[number], text)
 		f.mu.Unlock()
