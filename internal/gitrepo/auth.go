@@ -201,7 +201,7 @@ func readSecret(path string) ([]byte, error) {
 		return nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	if len(b) > maxSecretBytes {

@@ -17,6 +17,9 @@ import (
 // sshAuthSock is the environment variable that names the ssh agent's socket.
 const sshAuthSock = "SSH_AUTH_SOCK"
 
+// keyDSA is what ssh calls a DSA key.
+const keyDSA = "ssh-dss"
+
 // clientKeys returns what may be shown to an ssh server, and what ends the
 // connection to the agent, which ends with ctx too.
 func (a Auth) clientKeys(ctx context.Context) (ssh.AuthMethod, func(), error) {
@@ -88,7 +91,7 @@ func looksPublic(data []byte) bool {
 // only one.
 func modern(signer ssh.Signer) (ssh.Signer, error) {
 	switch kind := signer.PublicKey().Type(); kind {
-	case ssh.InsecureKeyAlgoDSA:
+	case keyDSA:
 		return nil, errors.New("DSA keys are not accepted any more; make an Ed25519 key with `ssh-keygen -t ed25519`")
 	case ssh.KeyAlgoRSA:
 		able, ok := signer.(ssh.AlgorithmSigner)

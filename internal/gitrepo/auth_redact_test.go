@@ -38,10 +38,14 @@ func TestWhatAServerSaysBackOfASecretIsCutOut(t *testing.T) {
 	base := put(t, dir, "main", "", map[string]string{"a": "0\n"})
 	packet := func(s string) string { return fmt.Sprintf("%04x%s", len(s)+4, s) }
 	answers := map[string]func(w http.ResponseWriter, r *http.Request, said string){
-		"401":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 401) },
-		"403":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 403) },
-		"404":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 404) },
-		"500":    func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, 500) },
+		"401": func(w http.ResponseWriter, _ *http.Request, said string) {
+			http.Error(w, said, http.StatusUnauthorized)
+		},
+		"403": func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, http.StatusForbidden) },
+		"404": func(w http.ResponseWriter, _ *http.Request, said string) { http.Error(w, said, http.StatusNotFound) },
+		"500": func(w http.ResponseWriter, _ *http.Request, said string) {
+			http.Error(w, said, http.StatusInternalServerError)
+		},
 		"no git": func(w http.ResponseWriter, _ *http.Request, said string) { _, _ = w.Write([]byte(said)) },
 		"an error of git": func(w http.ResponseWriter, _ *http.Request, said string) {
 			_, _ = w.Write([]byte(packet("ERR " + said)))
@@ -50,14 +54,14 @@ func TestWhatAServerSaysBackOfASecretIsCutOut(t *testing.T) {
 			_, _ = w.Write([]byte(packet("# service=x\n") + "0000" + packet(said)))
 		},
 		"a redirect": func(w http.ResponseWriter, r *http.Request, said string) {
-			http.Redirect(w, r, "/else?x="+url.QueryEscape(said), 302)
+			http.Redirect(w, r, "/else?x="+url.QueryEscape(said), http.StatusFound)
 		},
 		"a redirect downwards": func(w http.ResponseWriter, r *http.Request, said string) {
-			http.Redirect(w, r, "ftp://h/"+url.PathEscape(said), 302)
+			http.Redirect(w, r, "ftp://h/"+url.PathEscape(said), http.StatusFound)
 		},
 		"a redirect to no host": func(w http.ResponseWriter, _ *http.Request, said string) {
 			w.Header().Set("Location", "http://a b/"+url.PathEscape(said))
-			w.WriteHeader(302)
+			w.WriteHeader(http.StatusFound)
 		},
 		"a report": func(w http.ResponseWriter, _ *http.Request, said string) {
 			report := packet("unpack ok\n") + packet("ng refs/heads/main "+said+"\n") + "0000"
@@ -93,7 +97,7 @@ func TestWhatAServerSaysBackOfASecretIsCutOut(t *testing.T) {
 							return true
 						}
 						if down = true; r.URL.Path == "/else" {
-							http.Error(w, "nothing", 404)
+							http.Error(w, "nothing", http.StatusNotFound)
 							return false
 						}
 						if strings.HasSuffix(r.URL.Path, "/info/refs") {

@@ -49,7 +49,10 @@ func (t *httpTransport) open(ctx context.Context, service string) (session, erro
 		t.wire = wire
 	}
 	s := &httpSession{transport: t, service: service}
-	return s, s.begin(ctx, "")
+	if err := s.begin(ctx, ""); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // endpoint is the URL as go-git wants it, without user information.

@@ -71,7 +71,7 @@ func parseRemote(s string) (remote, error) {
 	}
 	if !strings.Contains(s, "://") {
 		m := scpLike.FindStringSubmatch(s)
-		if brokenURL.MatchString(s) && (m == nil || m[1] == "") {
+		if hasUser := len(m) > 0 && m[1] != ""; brokenURL.MatchString(s) && !hasUser {
 			return remote{}, errors.New("repository URL begins like none that is known (its text is not shown, it may hold a password); " +
 				"write https://… or ssh://…, and file:///… for a path with these characters")
 		}

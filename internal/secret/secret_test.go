@@ -39,7 +39,7 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	err := errors.New(text)
-	if got := k.Clean(err); got != err || k.Clean(nil) != nil {
+	if got := k.Clean(err); !errors.Is(got, err) || got.Error() != text || k.Clean(nil) != nil {
 		t.Errorf("got %v", got)
 	}
 }
