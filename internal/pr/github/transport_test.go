@@ -276,8 +276,12 @@ func TestErrorsAreOneLineAndTellNoSecret(t *testing.T) {
 		"GitHub's words": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"message":"Not\nFound","errors":[{"message":"why"}]}`, 404)
 		}, "GitHub answered 404: Not Found: why", pr.ErrNotFound},
-		"a page":          {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>Unicorn!</html>", http.StatusBadGateway) }, "GitHub answered 502: bad gateway", nil},
-		"bad credentials": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"message":"Bad credentials"}`, http.StatusUnauthorized) }, "GitHub answered 401: Bad credentials", pr.ErrUnauthorized},
+		"a page": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "<html>Unicorn!</html>", http.StatusBadGateway)
+		}, "GitHub answered 502: bad gateway", nil},
+		"bad credentials": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, `{"message":"Bad credentials"}`, http.StatusUnauthorized)
+		}, "GitHub answered 401: Bad credentials", pr.ErrUnauthorized},
 		"no right": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, `{"message":"Resource not accessible by integration"}`, http.StatusForbidden)
 		}, "GitHub answered 403: Resource not accessible by integration", pr.ErrForbidden},
