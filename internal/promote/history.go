@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -57,17 +58,22 @@ func (b *Bot) past(s Situation) (map[string][]Held, error) {
 	if err := b.extend(s.Commit); err != nil {
 		return nil, fmt.Errorf("read the history of %s: %w", s.Branch, err)
 	}
-	out := map[string][]Held{}
+	envs, apps := map[string]policy.Environment{}, map[string][]AppState{}
 	for _, m := range moves {
-		if len(m.Sets) == 0 {
-			continue
+		if len(m.Sets) > 0 {
+			app, _ := s.Envs[m.Env.Name].App(m.App)
+			envs[m.Env.Name], apps[m.Env.Name] = m.Env, append(apps[m.Env.Name], app)
 		}
-		app, _ := s.Envs[m.Env.Name].App(m.App)
-		held, err := b.pastOf(m.Env, app)
+	}
+	out := map[string][]Held{}
+	for name, env := range envs {
+		held, err := b.pastOf(env, apps[name])
 		if err != nil {
-			return nil, fmt.Errorf("read the history of %s: %w", m.Key(), err)
+			return nil, fmt.Errorf("read the history of %s: %w", name, err)
 		}
-		out[m.Key()] = held
+		for app, h := range held {
+			out[name+"/"+app] = h
+		}
 	}
 	return out, nil
 }
@@ -104,40 +110,83 @@ func (b *Bot) extend(head string) error {
 	return nil
 }
 
-// pastOf brings what is known of an app up to the head of the line. A commit is
-// parsed only when it changed the app's directory.
-func (b *Bot) pastOf(env policy.Environment, app AppState) ([]Held, error) {
+// reader is how far the line has been read for one app.
+type reader struct {
+	app  AppState
+	past *past
+	from int // everything before this index of the line is new to past
+}
+
+// pastOf brings what is known of apps of an environment up to the head of the
+// line, in one walk along it, and returns it by their names. A commit is looked
+// into only when it changed the environment's directory, and parsed only when it
+// changed the app's.
+func (b *Bot) pastOf(env policy.Environment, apps []AppState) (map[string][]Held, error) {
 	h := &b.history
-	key := env.Name + "\x00" + env.Path + "\x00" + app.Name + "\x00" + app.Dir
-	p := h.apps[key]
-	from := len(h.line) // everything before this index is new to p
-	if p != nil {
-		from = slices.IndexFunc(h.line, func(c *point) bool { return c.Hash == p.head })
+	var readers []reader
+	start := 0
+	for _, app := range apps {
+		r := h.reader(env, app)
+		readers = append(readers, r)
+		start = max(start, r.from)
 	}
-	if p == nil || from < 0 {
-		p, from = &past{}, len(h.line)
-	}
-	p = &past{tree: p.tree, held: p.trim(h.line), head: h.line[0].Hash}
-	for i := from - 1; i >= 0; i-- {
-		if err := b.step(p, h.line[i], env, app); err != nil {
+	after := "" // hash of the directory at the commit before; "" = not known
+	for i := min(start, len(h.line)-1); i >= 0; i-- {
+		tree, err := b.treeOf(h.line[i])
+		if err != nil {
 			return nil, err
 		}
+		dir, _ := tree.Hash(env.Path)
+		for _, r := range readers {
+			if i >= r.from || dir == after && after != "" {
+				continue // known, or nothing in the environment changed
+			}
+			if err := b.step(r.past, h.line[i], env, r.app); err != nil {
+				return nil, err
+			}
+		}
+		after = dir
 	}
 	if h.apps == nil {
 		h.apps = map[string]*past{}
 	}
-	h.apps[key] = p
-	return p.held, nil
+	out := map[string][]Held{}
+	for _, r := range readers {
+		r.past.head = h.line[0].Hash
+		h.apps[pastKey(env, r.app)] = r.past
+		out[r.app.Name] = r.past.held
+	}
+	return out, nil
+}
+
+func pastKey(env policy.Environment, app AppState) string {
+	return env.Name + "\x00" + env.Path + "\x00" + app.Name + "\x00" + app.Dir
+}
+
+// reader begins where the app's past ends.
+func (h *history) reader(env policy.Environment, app AppState) reader {
+	p := h.apps[pastKey(env, app)]
+	from := -1
+	if p != nil {
+		from = slices.IndexFunc(h.line, func(c *point) bool { return c.Hash == p.head })
+	}
+	if from < 0 {
+		return reader{app, &past{}, len(h.line)}
+	}
+	return reader{app, &past{tree: p.tree, held: p.trim(h.line)}, from}
+}
+
+// treeOf reads the tree of a commit once.
+func (b *Bot) treeOf(c *point) (gitrepo.Snapshot, error) {
+	var err error
+	if c.tree == (gitrepo.Snapshot{}) {
+		c.tree, err = b.cfg.Git.Snapshot(c.Hash)
+	}
+	return c.tree, err
 }
 
 // step adds what the app held at the commit after those that p knows.
 func (b *Bot) step(p *past, c *point, env policy.Environment, app AppState) error {
-	var err error
-	if c.tree == (gitrepo.Snapshot{}) {
-		if c.tree, err = b.cfg.Git.Snapshot(c.Hash); err != nil {
-			return err
-		}
-	}
 	tree, _ := c.tree.Hash(app.Dir) // "" where it does not exist
 	if tree == p.tree && len(p.held) > 0 {
 		return nil
@@ -150,6 +199,7 @@ func (b *Bot) step(p *past, c *point, env policy.Environment, app AppState) erro
 	if len(p.held) > 0 && maps.Equal(values, p.held[0].Values) {
 		return nil
 	}
+	var err error
 	now := Held{Commit: c.Hash, Values: values}
 	if len(p.held) > 0 { // nobody asks who made the oldest state
 		now.Ours, err = b.ours(c.Commit, env.Name+"/"+app.Name, patch.Content(env.Name, app.Name, values))
@@ -182,7 +232,12 @@ func (p *past) trim(line []*point) []Held {
 // there is not known.
 func valuesAt(snap gitrepo.Snapshot, env policy.Environment, name string, known *blobs) map[string]image.Ref {
 	fsys := snap.FS()
-	dirs, err := manifest.Apps(fsys, env.Path)
+	dirs, err := manifest.AppsAgain(fsys, env.Path, func(e fs.DirEntry, read func() (manifest.AppDir, bool)) (manifest.AppDir, bool) {
+		if e.Name() != name && e.Name() != manifest.RootApp { // a folder named like the files beside it is an error
+			return manifest.AppDir{}, false
+		}
+		return read()
+	})
 	if err != nil {
 		return map[string]image.Ref{}
 	}

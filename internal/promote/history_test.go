@@ -53,11 +53,11 @@ func TestABotThatRanForLongKnowsWhatAFreshOneDoes(t *testing.T) {
 		if err := b.extend(head); err != nil {
 			t.Fatal(err)
 		}
-		past, err := b.pastOf(env, app)
+		past, err := b.pastOf(env, []AppState{app})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, h := range past {
+		for _, h := range past["web"] {
 			out = append(out, fmt.Sprint(h))
 		}
 		return out

@@ -43,7 +43,7 @@ func (b *Bot) Look(ctx context.Context) (Situation, error) {
 		}
 	}
 	b.seen.end(s.Envs)
-	s.Problems = append(s.Problems, fold(markerProblems(cfg, s.Envs))...)
+	s.Problems = append(s.Problems, b.seen.problems(cfg, s.Envs)...)
 	b.ask(ctx, &s, cfg, b.state(ctx, &s))
 	s.Pulls, err = b.cfg.Forge.List(ctx, b.cfg.Branch)
 	if err != nil && !errors.As(err, &s.Limit) {

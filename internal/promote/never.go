@@ -20,13 +20,14 @@ func neverProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem
 				Reason: "the policy can never choose a tag: " + reason, Hint: hint})
 		}
 	}
+	known := map[stuckAt]stuckWhy{}
 	for _, e := range envs {
 		for _, a := range e.Apps {
 			mine := markersByPolicy(a)
 			for name, ref := range a.Values {
 				a.Markers = mine[name]
 				if p, ok := cfg.Policy(name); ok && ref.Tag != "" && p.DigestTag == "" {
-					out = append(out, stuck(e.Env, a, p, ref.Tag)...)
+					out = append(out, stuck(e.Env, a, p, ref.Tag, known)...)
 				}
 			}
 		}
@@ -34,36 +35,55 @@ func neverProblems(cfg policy.Config, envs map[string]EnvState) []policy.Problem
 	return out
 }
 
-// stuck warns of one current tag.
-func stuck(env policy.Environment, a AppState, p policy.Policy, tag image.Tag) []policy.Problem {
+// stuckAt is what makes a current tag stuck; many apps have the same.
+type stuckAt struct {
+	policy string
+	tag    image.Tag
+	enters bool // tags of the policy enter here
+}
+
+// stuckWhy is a warning's text; an empty reason: there is none.
+type stuckWhy struct{ reason, hint string }
+
+// stuck warns of one current tag. known keeps what was found before.
+func stuck(env policy.Environment, a AppState, p policy.Policy, tag image.Tag, known map[stuckAt]stuckWhy) []policy.Problem {
 	i := slices.IndexFunc(a.Markers, func(m patch.Marker) bool {
 		return m.Policy == p.Name && (m.Part == patch.PartRef || m.Part == patch.PartTag)
 	})
 	if i < 0 {
 		return nil
 	}
-	m := a.Markers[i]
-	w := policy.Problem{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Warning: true}
-	if reason, _ := policy.NeverMatches(p, ""); reason != "" {
-		return nil // said at the policy
+	at := stuckAt{p.Name, tag, env.Update.Has(p.Name)}
+	why, ok := known[at]
+	if !ok {
+		why = whyStuck(p, tag, at.enters)
+		known[at] = why
 	}
-	if env.Update.Has(p.Name) {
+	if why.reason == "" {
+		return nil
+	}
+	m := a.Markers[i]
+	return []policy.Problem{{Path: m.Path, Line: m.Line, Column: m.Column, Object: "marker", Warning: true, Reason: why.reason, Hint: why.hint}}
+}
+
+func whyStuck(p policy.Policy, tag image.Tag, enters bool) stuckWhy {
+	if reason, _ := policy.NeverMatches(p, ""); reason != "" {
+		return stuckWhy{} // said at the policy
+	}
+	if enters {
 		if reason, hint := policy.NeverMatches(p, tag); reason != "" {
-			w.Reason, w.Hint = fmt.Sprintf("policy %q can never choose a tag in place of %s: %s", p.Name, tag, reason), hint
-			return []policy.Problem{w}
+			return stuckWhy{fmt.Sprintf("policy %q can never choose a tag in place of %s: %s", p.Name, tag, reason), hint}
 		}
 	}
-	if reason := filteredOut(p, tag); reason != "" && env.Update.Has(p.Name) {
-		w.Reason = fmt.Sprintf("the current tag %s does not pass the filter of policy %q (%s)", tag, p.Name, reason)
-		w.Hint = "the next update leaves its kind of tags for those that the filter keeps; if that is not meant, correct the filter or write a tag that passes"
-		return []policy.Problem{w}
+	if reason := filteredOut(p, tag); reason != "" && enters {
+		return stuckWhy{fmt.Sprintf("the current tag %s does not pass the filter of policy %q (%s)", tag, p.Name, reason),
+			"the next update leaves its kind of tags for those that the filter keeps; if that is not meant, correct the filter or write a tag that passes"}
 	}
 	if reason := unordered(p, tag); reason != "" {
-		w.Reason = fmt.Sprintf("policy %q cannot order the current tag %s (%s), so it cannot tell what is lower and takes whatever it accepts", p.Name, tag, reason)
-		w.Hint = "write a tag that the policy accepts into the file, or correct the policy"
-		return []policy.Problem{w}
+		return stuckWhy{fmt.Sprintf("policy %q cannot order the current tag %s (%s), so it cannot tell what is lower and takes whatever it accepts", p.Name, tag, reason),
+			"write a tag that the policy accepts into the file, or correct the policy"}
 	}
-	return nil
+	return stuckWhy{}
 }
 
 // filteredOut says why a policy's filter does not keep a tag that its selector

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ type seen struct {
 	cfgOf string // object hash of policies/ that cfg is of; "" = none
 	envs  map[string]*envSeen
 	heads map[string]headSeen // by commit
+
+	found   []policy.Problem // with the markers of envs
+	foundIn string           // hashes of all that found depends on; "" = it is not to be used again
 }
 
 // envSeen is one environment as it was looked at last.
@@ -84,6 +88,23 @@ func (s *seen) config(snap gitrepo.Snapshot) (policy.Config, error) {
 	cfg := s.cfg
 	cfg.Problems = slices.Clip(cfg.Problems) // others are put behind them
 	return cfg, nil
+}
+
+// problems is markerProblems, folded, of trees that are new.
+func (s *seen) problems(cfg policy.Config, envs map[string]EnvState) []policy.Problem {
+	of := s.cfgOf
+	for _, name := range slices.Sorted(maps.Keys(envs)) {
+		e := s.envs[envKey(envs[name].Env)]
+		if of == "" || e == nil || e.tree == "" {
+			of = ""
+			break
+		}
+		of += "\x00" + envKey(envs[name].Env) + "\x00" + e.tree
+	}
+	if of == "" || of != s.foundIn {
+		s.found, s.foundIn = fold(markerProblems(cfg, envs)), of
+	}
+	return s.found
 }
 
 func envKey(env policy.Environment) string { return env.Name + "\x00" + env.Path }

@@ -1,6 +1,8 @@
 package promote
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"towpath.dev/towpath/internal/gitrepo"
@@ -60,10 +62,9 @@ type EnvState struct {
 
 // App returns the state of one app.
 func (e EnvState) App(name string) (AppState, bool) {
-	for _, a := range e.Apps {
-		if a.Name == name {
-			return a, true
-		}
+	i, ok := slices.BinarySearchFunc(e.Apps, name, func(a AppState, name string) int { return strings.Compare(a.Name, name) })
+	if ok {
+		return e.Apps[i], true
 	}
 	return AppState{}, false
 }
