@@ -154,7 +154,10 @@ func (f *forgeFlags) lend(repo string, a *gitrepo.Auth) {
 		a.PasswordFile = f.tokenFile
 		return
 	}
-	a.Login = func(ctx context.Context, _ string) (string, string, error) {
+	a.Login = func(ctx context.Context, refused string) (string, string, error) {
+		if refused != "" {
+			f.app.Refused(refused)
+		}
 		token, err := f.app.Token(ctx)
 		return "x-access-token", token, err
 	}

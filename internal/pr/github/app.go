@@ -125,9 +125,9 @@ func (a *App) bind(c Config, api *url.URL) error {
 	return nil
 }
 
-// refused says that GitHub refused a token; the next call of Token gets a new one. A token that is not the
+// Refused says that GitHub refused a token; the next call of Token gets a new one. A token that is not the
 // current one any more is nobody's loss.
-func (a *App) refused(token string) {
+func (a *App) Refused(token string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.current.token == token {

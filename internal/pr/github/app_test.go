@@ -202,7 +202,7 @@ func TestTheKeyIsReadForEachTokenAndMayBePKCS8(t *testing.T) {
 	if err := os.Remove(c.KeyFile); err != nil {
 		t.Fatal(err)
 	}
-	app.refused(first)
+	app.Refused(first)
 	if _, err := app.Token(t.Context()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a key: %v", err)
 	}

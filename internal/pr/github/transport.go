@@ -124,7 +124,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized || t.cfg.App == nil {
 		return resp, err
 	}
-	t.cfg.App.refused(token) // an installation token may end before its time
+	t.cfg.App.Refused(token) // an installation token may end before its time
 	if r.GetBody != nil {
 		if r.Body, err = r.GetBody(); err != nil {
 			return nil, err
