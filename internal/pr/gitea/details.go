@@ -27,10 +27,10 @@ func (f *Forge) fill(ctx context.Context) error {
 	for _, e := range f.known {
 		switch {
 		case e.loaded:
-		case e.pull.Open, !e.pull.Merged:
-			todo = append(todo, &entry{pull: copied(e.pull)})
+		case e.pull.Open, !e.pull.Merged, e.byWhom:
+			todo = append(todo, &entry{pull: copied(e.pull), byWhom: e.byWhom})
 		default:
-			e.loaded, e.settled = true, true // the list says all of a merged one
+			e.loaded, e.settled = true, true // who merged it long ago is nobody's question
 		}
 	}
 	f.mu.Unlock()
@@ -64,7 +64,7 @@ func (f *Forge) keepDetails(e *entry) {
 	}
 	p := e.pull
 	now.pull.Reviews, now.pull.Comments, now.pull.Checks, now.pull.ClosedBy = p.Reviews, p.Comments, p.Checks, p.ClosedBy
-	now.loaded, now.settled = true, e.settled
+	now.loaded, now.settled, now.byWhom = true, e.settled, false
 }
 
 // details reads what the list does not say: of an open pull request reviews, comments and the statuses
@@ -72,10 +72,17 @@ func (f *Forge) keepDetails(e *entry) {
 func (f *Forge) details(ctx context.Context, e *entry) error {
 	p := &e.pull
 	if !p.Open {
-		if p.Merged {
-			return nil
+		switch {
+		case !p.Merged:
+			return f.closing(ctx, e)
+		case e.byWhom:
+			alone, err := f.get(ctx, p.Number)
+			if err != nil {
+				return err
+			}
+			p.ClosedBy, e.settled = alone.pull.ClosedBy, true
 		}
-		return f.closing(ctx, e)
+		return nil
 	}
 	var err error
 	var at time.Time

@@ -39,6 +39,8 @@ type entry struct {
 	// loaded: details were read for this Updated and Head. settled: so late that nothing of the same
 	// second can be missing.
 	loaded, settled bool
+	// byWhom: it was merged while we looked, and lists do not say by whom.
+	byWhom bool
 }
 
 // scanState is what scanning remembers.
@@ -309,9 +311,10 @@ func (f *Forge) put(e *entry) {
 		if p.Head == old.pull.Head {
 			p.Checks = old.pull.Checks
 		}
-		if !p.Open && !p.Merged { // of a merged one the list says it
+		if !p.Open && p.ClosedBy == "" && p.Merged == old.pull.Merged {
 			p.ClosedBy = old.pull.ClosedBy
 		}
+		e.byWhom = p.Merged && p.ClosedBy == ""
 		if p.Updated.Equal(old.pull.Updated) && p.Head == old.pull.Head && p.Open == old.pull.Open {
 			e.loaded, e.settled = old.loaded, old.settled
 		}
