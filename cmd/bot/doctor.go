@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -43,7 +44,7 @@ func doctorCommand(s std) *cobra.Command {
 			if cmd.Context().Err() != nil {
 				return cmd.Context().Err()
 			}
-			v := doctorView{Repo: shownURL(c.repo), Branch: c.branch, Forge: c.forge.kind, Findings: doctor.Examine(facts)}
+			v := doctorView{Repo: c.shown(), Branch: c.branch, Forge: c.forge.kind, Findings: doctor.Examine(facts)}
 			if err := o.print(s.out, v, func(w io.Writer) { printDiagnosis(w, v, o.wide()) }); err != nil {
 				return err
 			}
@@ -88,49 +89,65 @@ func printDiagnosis(w io.Writer, v doctorView, all bool) {
 		}
 		return n
 	}
-	fmt.Fprintf(w, "%s, %s at %s: %d errors, %d warnings, %d good\n", v.Repo, v.Branch, v.Forge, count(doctor.Error), count(doctor.Warning), good)
+	fmt.Fprintf(w, "%s, branch %s, forge %s: %s, %s, %d good\n", v.Repo, v.Branch, v.Forge, counted(count(doctor.Error), "error"), counted(count(doctor.Warning), "warning"), good)
 }
 
 // facts gathers what doctor judges. What cannot be had is in the facts, too.
 func (c *connection) facts(ctx context.Context, reg *registryFlags, unauthenticated bool) doctor.Facts {
-	quiet := slog.New(slog.DiscardHandler)
-	f := doctor.Facts{Repo: shownURL(c.repo), Branch: c.branch, Forge: c.forge.kind, Method: pr.Method(c.forge.method),
-		Unauthenticated: unauthenticated, Teams: map[string]error{}}
-	repo, err := c.openRepo(ctx, quiet)
-	if err != nil {
-		f.Fetch = err
-		return f
+	f := doctor.Facts{Repo: c.shown(), Branch: c.branch, Forge: c.forge.kind, Method: pr.Method(c.forge.method),
+		Signed: c.sign.KeyFile != "" || c.forge.verified, Unauthenticated: unauthenticated, Teams: map[string]error{}}
+	at, end := c.lookAtForge(ctx, &f)
+	defer end()
+	repo, err := c.openRepo(ctx, slog.New(slog.DiscardHandler))
+	if err == nil {
+		defer func() { _ = repo.Close() }() // a cache: nothing is lost
+		err = repo.Fetch(ctx)
 	}
-	defer func() { _ = repo.Close() }() // a cache: nothing is lost
-	if f.Fetch = repo.Fetch(ctx); f.Fetch != nil {
+	if f.Fetch = err; err != nil {
 		return f
 	}
 	f.Push = repo.MayPush(ctx)
-	at, err := c.siteOf(ctx, repo, botUser, quiet)
-	if err != nil {
-		f.Login = err
-		at = localSite(repo, botUser, quiet) // the rest of the repository can be looked at without the forge
+	f.Fetch = c.lookAtRepository(ctx, &f, repo, at, reg)
+	return f
+}
+
+// lookAtForge asks the forge who we are and what its rules are; nil: it is the
+// local one, or does not know us.
+func (c *connection) lookAtForge(ctx context.Context, f *doctor.Facts) (remoteForge, func()) {
+	if c.forge.kind == forgeLocal {
+		return nil, func() {}
 	}
-	defer at.close()
-	f.Authenticated = err == nil && at.forge.Authenticated()
+	at, err := c.openForge(ctx, slog.New(slog.DiscardHandler))
+	if f.Login = err; err != nil {
+		return nil, func() {}
+	}
+	f.Authenticated = at.Authenticated()
+	f.Rights, f.RightsErr = at.Rights(ctx)
+	f.Rules, f.RulesErr = at.Rules(ctx, c.branch)
+	return at, at.Disconnect
+}
+
+// lookAtRepository reads pipelines, asks registries, and the forge about what the
+// pipelines name.
+func (c *connection) lookAtRepository(ctx context.Context, f *doctor.Facts, repo *gitrepo.Repo, at remoteForge, reg *registryFlags) error {
+	quiet := slog.New(slog.DiscardHandler)
 	a := reg.freshly()
 	defer a.close()
-	sit, err := c.newBot(at, a, quiet, unauthenticated).Look(ctx)
+	// Pull requests are not looked at, so the repository's own will do.
+	sit, err := c.newBot(localSite(repo, botUser, quiet), a, quiet, f.Unauthenticated).Look(ctx)
 	if err != nil {
-		f.Fetch = flagged(err)
-		return f
+		return flagged(err)
 	}
 	f.Pipelines, f.Problems = sit.Pipelines, sit.Problems
 	f.Registries = registriesOf(sit)
-	if f.Login == nil {
-		f.Rights, f.RightsErr = at.forge.Rights(ctx)
-		f.Rules, f.RulesErr = at.forge.Rules(ctx, c.branch)
-		f.Owners = owners(repo, sit.Commit)
-		for _, team := range teams(sit) {
-			_, f.Teams[team] = at.forge.Members(ctx, team)
-		}
+	f.Owners = owners(repo, sit.Commit)
+	if at == nil {
+		return nil
 	}
-	return f
+	for _, team := range teams(sit) {
+		_, f.Teams[team] = at.Members(ctx, team)
+	}
+	return nil
 }
 
 // registriesOf is what was heard of each image.
@@ -191,4 +208,21 @@ func parentOf(name string) string {
 		return name[:i]
 	}
 	return "."
+}
+
+// counted is "1 error", "2 errors".
+func counted(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// shown is the repository's URL without what may be a password.
+func (c *connection) shown() string {
+	if u, err := url.Parse(c.repo); err == nil && u.Host != "" {
+		u.User, u.RawQuery = nil, ""
+		return u.String()
+	}
+	return shownURL(c.repo)
 }

@@ -255,29 +255,59 @@ func (c *connection) openSite(ctx context.Context, user string, logger *slog.Log
 // siteOf is the site of a repository that is open already; closing it closes the
 // repository. An error leaves the repository open.
 func (c *connection) siteOf(ctx context.Context, repo *gitrepo.Repo, user string, logger *slog.Logger) (*site, error) {
-	switch c.forge.kind {
-	case forgeGitHub:
-		return c.githubSite(ctx, repo, logger)
-	case forgeGitea:
-		return c.giteaSite(ctx, repo, logger)
+	s := localSite(repo, user, logger)
+	if c.forge.kind == forgeLocal {
+		return s, nil
 	}
-	return localSite(repo, user, logger), nil
+	f, err := c.openForge(ctx, logger)
+	if err != nil {
+		return nil, err
+	}
+	s.forge, s.user = f, f.User()
+	s.close = func() {
+		f.Disconnect()
+		_ = repo.Close() // a cache: nothing is lost
+	}
+	if g, ok := f.(*github.Forge); ok {
+		v := verifiedGit{Repo: repo, forge: g}
+		s.ours = v.ours // also of commits made before the flag was given or taken away
+		if c.forge.verified {
+			s.git = v
+		}
+	}
+	return s, nil
 }
 
-func (c *connection) giteaSite(ctx context.Context, repo *gitrepo.Repo, logger *slog.Logger) (*site, error) {
+// remoteForge is a forge that is a server.
+type remoteForge interface {
+	forge
+	Disconnect()
+}
+
+// openForge logs in at GitHub or Gitea.
+func (c *connection) openForge(ctx context.Context, logger *slog.Logger) (remoteForge, error) {
 	transport, err := c.auth.Transport(c.forge.url)
 	if err != nil {
 		return nil, err
 	}
-	f, err := gitea.Open(ctx, gitea.Config{URL: c.forge.url, Repo: c.forge.repo, Token: c.forge.token, Transport: transport,
-		Now: now, Logger: logger, Method: pr.Method(c.forge.method)})
+	if c.forge.kind == forgeGitea {
+		return asForge(gitea.Open(ctx, gitea.Config{URL: c.forge.url, Repo: c.forge.repo, Token: c.forge.token, Transport: transport,
+			Now: now, Logger: logger, Method: pr.Method(c.forge.method)}))
+	}
+	cfg := github.Config{URL: c.forge.url, Repo: c.forge.repo, App: c.forge.app, Transport: transport, Now: now, Logger: logger,
+		Method: pr.Method(c.forge.method), AutoMerge: c.forge.autoMerge, Pace: c.forge.pace}
+	if cfg.App == nil {
+		cfg.Token = c.forge.token
+	}
+	return asForge(github.Open(ctx, cfg))
+}
+
+// asForge keeps a nil pointer from becoming a forge.
+func asForge[F remoteForge](f F, err error) (remoteForge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &site{repo: repo, git: repo, forge: f, user: f.User(), close: func() {
-		f.Disconnect()
-		_ = repo.Close() // a cache: nothing is lost
-	}}, nil
+	return f, nil
 }
 
 // localSite keeps pull requests in the repository itself.

@@ -64,6 +64,13 @@ func (c *connection) listPulls(ctx context.Context, w io.Writer) ([]pr.Pull, err
 	return at.forge.List(ctx, c.branch)
 }
 
+// withoutKey is a comment as people see it: to others than its writer the forge
+// shows the hidden key, too.
+func withoutKey(c pr.Comment) string {
+	_, text := pr.CutKey(c.Body)
+	return text
+}
+
 func printPulls(w io.Writer, list []pr.Pull) {
 	rows := [][]string{{"NUMBER", "TITLE", "BRANCH", "STATE", "GATES"}}
 	for _, p := range list {
@@ -103,6 +110,6 @@ func printPull(w io.Writer, p pr.Pull) {
 		fmt.Fprintf(w, "\n%s by %s at %s for commit %.12s\n", strings.ReplaceAll(string(r.State), "_", " "), r.User, r.At.UTC().Format("2006-01-02 15:04:05Z"), r.Commit)
 	}
 	for _, c := range p.Comments {
-		fmt.Fprintf(w, "\n%s at %s:\n%s\n", c.User, c.At.UTC().Format("2006-01-02 15:04:05Z"), strings.TrimSpace(c.Body))
+		fmt.Fprintf(w, "\n%s at %s:\n%s\n", c.User, c.At.UTC().Format("2006-01-02 15:04:05Z"), strings.TrimSpace(withoutKey(c)))
 	}
 }

@@ -179,7 +179,7 @@ func (e *examination) rights() {
 	}
 	for _, m := range e.Rights.Missing {
 		e.add(Finding{Check: "rights", Object: e.Forge, Level: Error, Message: fmt.Sprintf("%s lacks %s", e.Rights.User, m),
-			Why: "proposing, showing gates and merging need it", Remedy: "give it to the token or the App's installation"})
+			Why: "proposing, showing gates and merging need it", Remedy: "give it to the account, the token or the App's installation, whichever lacks it"})
 	}
 	switch {
 	case len(e.Rights.Missing) > 0:
@@ -229,7 +229,7 @@ func (e *examination) registries() {
 				Why: "no new version of it is ever seen", Remedy: "check the image's name and the credentials for its registry"})
 			continue
 		}
-		e.ok("registry", r.Image, "%d tags", r.Tags)
+		e.ok("registry", r.Image, "its tags can be listed (%d)", r.Tags)
 	}
 }
 

@@ -210,9 +210,9 @@ func asks(env policy.Environment) []string {
 	if a := env.Gates.Approvals; a != nil {
 		who := "anyone who may write here, but the author"
 		if len(a.From) > 0 {
-			who = strings.Join(a.From, ", ")
+			who = code(strings.Join(a.From, ", "))
 		}
-		out = append(out, fmt.Sprintf("**approvals**: %d, by %s", a.Required, code(who)))
+		out = append(out, fmt.Sprintf("**approvals**: %d, by %s", a.Required, who))
 	}
 	return append(out, "**hold**: nobody holds it or asked for changes")
 }
@@ -223,7 +223,7 @@ func howto(m Move, h Howto) []string {
 	if m.Env.Gates.Approvals != nil {
 		merge = "**approve**: " + fill(cmp.Or(h.Approve, "give an approving review")) + "; it is merged as soon as everything above passes"
 	}
-	hold := fill(cmp.Or(h.Hold, "add the label "+code(pr.LabelHold)))
+	hold := fill(cmp.Or(h.Hold, "comment "+code("/hold")+" and why, and "+code("/release")+" to go on; the label "+code(pr.LabelHold)+" does the same"))
 	reject := fill(cmp.Or(h.Reject, "close this pull request"))
 	return []string{
 		merge,
