@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ type bigResult struct {
 	Idle, FirstEdit, Edit time.Duration // the mean of idle ones, the first with edits, the mean of the others
 	Idle0, IdlePeak, Peak int64         // resident bytes: after the first tick, at the peak of idle ticks and of all that came after
 	Heap                  int64         // live bytes in the end
+	IdleCPU, EditCPU      time.Duration // of the processor, in user and kernel, of the same means
 	Edited                int           // moves of the last tick with edits
 }
 
@@ -102,6 +104,7 @@ func (b *bigBot) run(ctx context.Context) (res bigResult, err error) {
 	if err != nil {
 		return res, err
 	}
+	cpu := processor()
 	for range b.job.Idle {
 		b.now = b.now.Add(time.Second)
 		out, took, err := b.tick(ctx)
@@ -114,12 +117,14 @@ func (b *bigBot) run(ctx context.Context) (res bigResult, err error) {
 		res.Idle += took / time.Duration(b.job.Idle)
 	}
 	end()
+	res.IdleCPU = (processor() - cpu) / time.Duration(max(1, b.job.Idle))
 	res.IdlePeak = resident("VmHWM")
 	resetPeak()
 	for i := range b.job.Edits {
 		if err := get(ctx, b.job.Control); err != nil {
 			return res, err
 		}
+		cpu := processor()
 		b.now = b.now.Add(2 * time.Hour) // an hour, and what is put between images
 		out, took, err := b.tick(ctx)
 		if err != nil {
@@ -133,6 +138,7 @@ func (b *bigBot) run(ctx context.Context) (res bigResult, err error) {
 			res.FirstEdit = took
 		} else {
 			res.Edit += took / time.Duration(b.job.Edits-1)
+			res.EditCPU += (processor() - cpu) / time.Duration(b.job.Edits-1)
 		}
 	}
 	res.Peak, res.Heap = resident("VmHWM"), heap()
@@ -189,6 +195,15 @@ func resident(key string) int64 {
 		}
 	}
 	return 0
+}
+
+// processor is how long the process has used the processor.
+func processor() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // resetPeak makes VmHWM begin anew.
@@ -301,6 +316,8 @@ func report(b *testing.B, r bigResult) {
 	ms(r.Idle, "ms-idle")
 	ms(r.FirstEdit, "ms-first-edits")
 	ms(r.Edit, "ms-edits")
+	ms(r.IdleCPU, "cpu-ms-idle")
+	ms(r.EditCPU, "cpu-ms-edits")
 	mb(r.Idle0, "MB-began")
 	mb(r.IdlePeak, "MB-idle")
 	mb(r.Peak, "MB-edits")

@@ -124,9 +124,13 @@ type reader struct {
 func (b *Bot) pastOf(env policy.Environment, apps []AppState) (map[string][]Held, error) {
 	h := &b.history
 	var readers []reader
+	at := make(map[string]int, len(h.line))
+	for i, c := range h.line {
+		at[c.Hash] = i
+	}
 	start := 0
 	for _, app := range apps {
-		r := h.reader(env, app)
+		r := h.reader(env, app, at)
 		readers = append(readers, r)
 		start = max(start, r.from)
 	}
@@ -163,17 +167,14 @@ func pastKey(env policy.Environment, app AppState) string {
 	return env.Name + "\x00" + env.Path + "\x00" + app.Name + "\x00" + app.Dir
 }
 
-// reader begins where the app's past ends.
-func (h *history) reader(env policy.Environment, app AppState) reader {
-	p := h.apps[pastKey(env, app)]
-	from := -1
-	if p != nil {
-		from = slices.IndexFunc(h.line, func(c *point) bool { return c.Hash == p.head })
+// reader begins where the app's past ends; at is where in the line a commit is.
+func (h *history) reader(env policy.Environment, app AppState, at map[string]int) reader {
+	if p := h.apps[pastKey(env, app)]; p != nil {
+		if from, ok := at[p.head]; ok {
+			return reader{app, &past{tree: p.tree, held: p.trim(h.line, at)}, from}
+		}
 	}
-	if from < 0 {
-		return reader{app, &past{}, len(h.line)}
-	}
-	return reader{app, &past{tree: p.tree, held: p.trim(h.line)}, from}
+	return reader{app, &past{}, len(h.line)}
 }
 
 // treeOf reads the tree of a commit once.
@@ -210,12 +211,8 @@ func (b *Bot) step(p *past, c *point, env policy.Environment, app AppState) erro
 
 // trim forgets what was before the line, so that a bot that has run for long
 // knows what one that starts now does.
-func (p *past) trim(line []*point) []Held {
-	known := map[string]bool{}
-	for _, c := range line {
-		known[c.Hash] = true
-	}
-	i := slices.IndexFunc(p.held, func(h Held) bool { return !known[h.Commit] })
+func (p *past) trim(line []*point, known map[string]int) []Held {
+	i := slices.IndexFunc(p.held, func(h Held) bool { _, ok := known[h.Commit]; return !ok })
 	if i < 0 {
 		return slices.Clone(p.held)
 	}

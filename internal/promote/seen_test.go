@@ -19,6 +19,7 @@ import (
 	"towpath.dev/towpath/internal/gitrepo"
 	"towpath.dev/towpath/internal/patch"
 	"towpath.dev/towpath/internal/pr/local"
+	"towpath.dev/towpath/test/bigrepo"
 )
 
 // node is what a tree of the test holds at a path.
@@ -384,5 +385,59 @@ func TestMemoryOfFilesIsBounded(t *testing.T) {
 	}
 	if n := len(b.parsed) + len(b.oldParsed); n > 2*(maxHeld/(4<<10)+1) {
 		t.Errorf("%d parsed files are kept", n)
+	}
+}
+
+func TestAnIdleTickIsOneRequestAndReadsNoObject(t *testing.T) {
+	w := newBigWorld(t, bigrepo.Config{Files: 600, Commits: 50})
+	w.pulls(t, 3)
+	b, err := openBig(t.Context(), w.job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.close() })
+	for range 3 { // what the first says on pull requests the next one reads
+		if _, _, err := b.tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	requests, objects, listings := w.requests.Load(), b.git.ObjectsRead(), w.registry.Listings(w.shape.Image(0))
+	out, _, err := b.tick(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out.Changed() || len(out.Situation.Pulls) != 3 || len(out.Situation.Envs["prod"].Apps) != w.shape.Apps() {
+		t.Fatalf("not the world that is meant: %d pull requests", len(out.Situation.Pulls))
+	}
+	if n := w.requests.Load() - requests; n != 1 {
+		t.Errorf("%d requests to the Git server, want the advertisement of refs alone", n)
+	}
+	if n := b.git.ObjectsRead() - objects; n != 0 {
+		t.Errorf("%d objects read", n)
+	}
+	if n := w.registry.Listings(w.shape.Image(0)) - listings; n != 0 {
+		t.Errorf("%d listings of an image that is not due", n)
+	}
+}
+
+// What is kept on disk is only right while the rules are the same: who has to
+// change this table raises patch.Grammar.
+func TestWhatCountsAsNothingIsWhatTheGrammarSays(t *testing.T) {
+	if patch.Grammar != 1 {
+		t.Fatal("the table is of another grammar")
+	}
+	for text, plain := range map[string]bool{
+		"": true, "a: 1\n": true, "a: 1 # a comment\n": true, "kind: Deployment\n": true, "a: [\n": true, "# tow path: web\n": true,
+		"a: b:1 # towpath: web\n": false, "a: b:1 # {\"$imagepolicy\": \"ns:web\"}\n": false, "# towpath: web\n": false,
+		"apiVersion: towpath.dev/v1\n": false, "a: \x00\n": false, "\xff\xfea\x00": false, "a: \xc3\x28\n": false,
+		"version https://git-lfs.github.com/spec/v1\noid sha256:" + strings.Repeat("a", 64) + "\nsize 1\n": false,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAppFile(os.DirFS(dir), "dev", "a.yaml").plain(); got != plain {
+			t.Errorf("%q: nothing in it: %v, want %v", text, got, plain)
+		}
 	}
 }
