@@ -22,6 +22,7 @@ type person struct {
 	conn      connection
 	name      string
 	closedToo bool // pull requests that were closed unmerged are meant, too
+	reviews   bool // it is a review, which everybody may write
 }
 
 func (p *person) flags(cmd *cobra.Command) {
@@ -48,6 +49,9 @@ func (p *person) act(ctx context.Context, s std, arg string, do func(forge, pr.P
 	}
 	defer at.close()
 	p.name = at.user
+	if err := p.mayAct(ctx, at.forge); err != nil {
+		return err
+	}
 	if err := at.repo.Fetch(ctx); err != nil {
 		return err
 	}
@@ -56,6 +60,19 @@ func (p *person) act(ctx context.Context, s std, arg string, do func(forge, pr.P
 		return err
 	}
 	return do(at.forge, pull)
+}
+
+// mayAct refuses somebody whose word nobody would heed, before half of it is done.
+// A review is not refused: who counts is the pipeline's to say.
+func (p *person) mayAct(ctx context.Context, f forge) error {
+	if !f.Authenticated() || p.reviews {
+		return nil
+	}
+	r, err := f.Rights(ctx)
+	if err == nil && !r.Write {
+		err = fmt.Errorf("%s may not write to the repository, which this needs: %w", p.name, pr.ErrForbidden)
+	}
+	return err
 }
 
 // who settles the name of the person where nobody else knows it.
@@ -137,6 +154,7 @@ func approveCommand(s std) *cobra.Command {
 		"Records your approval of the pull request's present commit; a rebuilt one needs a new approval.\nAt GitHub and Gitea you are whom the token belongs to, and a review there does the same. The local\nforge cannot prove who you are: the bot counts this only with --allow-unauthenticated-approvals.",
 		"  towpath approve prod/web\n  towpath approve 2 --as alice", cobra.ExactArgs(1),
 		func(cmd *cobra.Command, args []string) error {
+			p.reviews = true
 			return p.act(cmd.Context(), s, args[0], func(f forge, pull pr.Pull) error {
 				if pull.Head == "" {
 					return fmt.Errorf("the branch of pull request #%d is gone, so there is nothing to approve", pull.Number)
@@ -145,16 +163,25 @@ func approveCommand(s std) *cobra.Command {
 				if err := f.Review(cmd.Context(), pull.Number, r); err != nil {
 					return err
 				}
-				if !f.Authenticated() {
-					if err := say(s.err, "nobody proves who you are: the bot counts this only with --allow-unauthenticated-approvals"); err != nil {
-						return err
-					}
+				if err := p.sayWhetherItCounts(cmd.Context(), s.err, f); err != nil {
+					return err
 				}
 				return say(s.out, "approved #%d as %s: %s", pull.Number, p.name, pull.Title)
 			})
 		})
 	p.flags(cmd)
 	return cmd
+}
+
+// sayWhetherItCounts warns of a review that the bot may not count.
+func (p *person) sayWhetherItCounts(ctx context.Context, w io.Writer, f forge) error {
+	if !f.Authenticated() {
+		return say(w, "nobody proves who you are: the bot counts this only with --allow-unauthenticated-approvals")
+	}
+	if r, err := f.Rights(ctx); err == nil && !r.Write {
+		return say(w, "%s may not write to the repository: the bot counts this only where the pipeline names you", p.name)
+	}
+	return nil
 }
 
 func holdCommand(s std) *cobra.Command {
@@ -209,6 +236,9 @@ func releaseCommand(s std) *cobra.Command {
 						return err
 					}
 					return say(s.out, "released #%d: the same may be proposed again", pull.Number)
+				}
+				if !pull.HasLabel(pr.LabelHold) && !pull.HasLabel(pr.LabelEdited) && !f.Authenticated() {
+					return say(s.out, "#%d is not held", pull.Number)
 				}
 				for _, label := range []string{pr.LabelHold, pr.LabelEdited} {
 					if err := f.SetLabel(cmd.Context(), pull.Number, label, false); err != nil {

@@ -19,7 +19,7 @@ func (e *examination) rules() {
 	}
 	for _, u := range e.Rules.Unknown {
 		e.add(Finding{Check: "branch", Object: e.Branch, Level: Warning, Message: "not known: " + u,
-			Why: "findings about it may be missing here"})
+			Why: "findings about it may be missing here", Remedy: "compare it by hand with the guide, or run doctor as somebody who may read it"})
 	}
 	e.methods()
 	e.gatesCheck()
@@ -78,10 +78,12 @@ func (e *examination) gatesCheck() {
 		e.add(Finding{Check: "gates", Object: e.Branch, Level: Warning, Message: pr.StatusContext + " is no required check",
 			Why:    "anybody who may merge can merge a proposal before its gates pass; Towpath itself never does",
 			Remedy: "make " + pr.StatusContext + " a required check of " + e.Branch + "; Towpath sets it on every pull request, also on those that are no promotion"})
+	case e.Rules.Checks[i].App == "" && e.Forge != githubForge:
+		e.ok("gates", e.Branch, "%s is required (this forge cannot say from whom: keep the right to write small)", pr.StatusContext)
 	case e.Rules.Checks[i].App == "":
 		e.add(Finding{Check: "gates", Object: e.Branch, Level: Warning, Message: pr.StatusContext + " is required, but from anybody",
 			Why:    "whoever may write a status can say that the gates pass",
-			Remedy: "where the forge can, pin the check's source to Towpath's App; elsewhere keep the right to write small"})
+			Remedy: "pin the check's source to Towpath's App"})
 	case !sameName(e.Rules.Checks[i].App, e.Rights.User):
 		e.add(Finding{Check: "gates", Object: e.Branch, Level: Error, Message: fmt.Sprintf("%s must come from %s, but we are %s", pr.StatusContext, e.Rules.Checks[i].App, e.Rights.User),
 			Why: "no proposal could ever be merged", Remedy: "pin the check to " + e.Rights.User})
@@ -115,6 +117,10 @@ func (e *examination) hurdles() {
 
 // environment compares one environment's way of merging with the rules.
 func (e *examination) environment(env policy.Environment) {
+	if env.Merge != policy.MergePush && e.Rules.NoMerge != "" {
+		e.add(Finding{Check: "merge", Object: env.Name, Level: Error, Message: "none of its proposals could be merged: " + e.Rules.NoMerge,
+			Why: "the forge refuses merges of others", Remedy: fmt.Sprintf("name %s among those who may merge into %s", e.name(), e.Branch)})
+	}
 	switch {
 	case env.Merge == policy.MergePush:
 		e.pushes(env)
@@ -163,8 +169,16 @@ func (e *examination) mergesAlone(env policy.Environment) {
 	default:
 		e.add(Finding{Check: "merge", Object: env.Name, Level: Error, Message: "its proposals are to be merged without a person, but " + list(stops),
 			Why:    "nobody can approve their own pull request, so each would wait for a person",
-			Remedy: fmt.Sprintf("let %s bypass the rule, lower it for %s, or set merge: approval", e.name(), env.Path)})
+			Remedy: e.way(env)})
 	}
+}
+
+// way is what lets an environment be merged without a person.
+func (e *examination) way(env policy.Environment) string {
+	if e.Forge == githubForge {
+		return fmt.Sprintf("let %s bypass the rule, or set merge: approval for %s", e.name(), env.Name)
+	}
+	return fmt.Sprintf("take the rule off %s (the gate approvals of other environments stays), or set merge: approval for %s", e.Branch, env.Name)
 }
 
 // approved looks at an environment that people approve.

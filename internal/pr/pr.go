@@ -216,6 +216,7 @@ type Rules struct {
 	// Push: we may push to it without a pull request; Bypass: we may merge past
 	// the rules.
 	Push, Bypass bool
+	NoMerge      string // why we may not merge at all, in the forge's terms; "": nothing is known against it
 	Approvals    int // that it asks for, of people with the right to write
 	CodeOwners   bool
 	DismissStale bool // a new head drops approvals

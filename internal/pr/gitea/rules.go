@@ -96,7 +96,7 @@ func (f *Forge) rules(ctx context.Context, branch string) (pr.Rules, error) {
 		out.Checks = checksOf(b.StatusCheckContexts)
 	}
 	if !b.UserCanMerge {
-		out.Unknown = append(out.Unknown, "who may merge: the server says that "+f.user+" may not; name it among those who may (the branch's protection, merge whitelist)")
+		out.NoMerge = "the branch's protection names who may merge, and " + f.user + " is not among them"
 	}
 	rule, why, err := f.protection(ctx, c, branch, b.EffectiveBranchProtectionName)
 	if err != nil {
@@ -124,7 +124,7 @@ func (f *Forge) protection(ctx context.Context, c *sdk.Client, branch, name stri
 	switch s := status(err); {
 	case s == http.StatusForbidden, s == http.StatusNotFound:
 		return nil, "dismissal of stale approvals, outdated branches, rejected reviews, signatures and exceptions of branch " + branch +
-			": only administrators of the repository may read its protection; ask one, or give " + f.user + " the right", nil
+			": only administrators of the repository may read its protection; ask one", nil
 	case err != nil:
 		return nil, "", plain(err)
 	}
