@@ -185,6 +185,12 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg *regist
 		return promote.Situation{}, err
 	}
 	defer at.close()
+	if err := at.repo.Fetch(ctx); err != nil {
+		return promote.Situation{}, err
+	}
+	if err := at.asViewer(ctx, c.branch); err != nil {
+		return promote.Situation{}, err
+	}
 	var scanner promote.Scanner
 	if reg != nil {
 		a := reg.freshly()

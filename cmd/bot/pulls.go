@@ -61,6 +61,9 @@ func (c *connection) listPulls(ctx context.Context, w io.Writer) ([]pr.Pull, err
 	if err := at.repo.Fetch(ctx); err != nil {
 		return nil, err
 	}
+	if err := at.asViewer(ctx, c.branch); err != nil {
+		return nil, err
+	}
 	return at.forge.List(ctx, c.branch)
 }
 
