@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -79,11 +80,23 @@ func (c *connection) check() error {
 		}
 		c.repo = origin
 	}
+	if c.branch == "" || strings.HasPrefix(c.branch, "refs/") {
+		return usagef("--branch %q: want the name of a branch, as main", c.branch)
+	}
+	if isSSH(c.repo) && (c.auth.SSHKeyFile == "" && !c.auth.SSHAgent || c.auth.KnownHostsFile == "") {
+		return usagef("a repository over ssh needs --ssh-key-file or --ssh-agent, and --known-hosts-file")
+	}
 	if err := c.forge.check(c.repo); err != nil {
 		return err
 	}
 	c.forge.lend(c.repo, &c.auth)
 	return nil
+}
+
+// isSSH reports whether an address is reached by ssh.
+func isSSH(repo string) bool {
+	host, _ := splitURL(repo)
+	return strings.HasPrefix(repo, "ssh://") || host != "" && !strings.Contains(repo, "://")
 }
 
 // openRepo opens the cached clone of the config repository.
@@ -204,8 +217,11 @@ func (c *connection) readSituation(ctx context.Context, w io.Writer, reg *regist
 
 // flagged adds to an error about the base branch which flag names it.
 func flagged(err error) error {
-	if errors.Is(err, gitrepo.ErrNoBranch) {
+	switch {
+	case errors.Is(err, gitrepo.ErrNoBranch):
 		return fmt.Errorf("%w (--branch)", err)
+	case errors.Is(err, gitrepo.ErrRewritten):
+		return fmt.Errorf("%w (--allow-rewritten-base)", err)
 	}
 	return err
 }

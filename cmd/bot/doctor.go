@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -103,7 +104,8 @@ func (c *connection) facts(ctx context.Context, reg *registryFlags, unauthentica
 		defer func() { _ = repo.Close() }() // a cache: nothing is lost
 		err = repo.Fetch(ctx)
 	}
-	if f.Fetch = err; err != nil {
+	if f.Fetch = flagged(err); err != nil {
+		f.Rewritten = errors.Is(err, gitrepo.ErrRewritten)
 		return f
 	}
 	f.Push = repo.MayPush(ctx)

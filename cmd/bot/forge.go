@@ -61,10 +61,10 @@ type forgeFlags struct {
 func (f *forgeFlags) flags(cmd *cobra.Command) {
 	f.wanted = true
 	fs := cmd.Flags()
-	fs.StringVar(&f.kind, "forge", "", "where pull requests live: local (in the config repository itself), github, gitea (default github for a repository at github.com, else local)")
-	fs.StringVar(&f.url, "forge-url", "", "root of the forge, for GitHub Enterprise Server and Gitea (default https:// and the repository's host)")
+	fs.StringVar(&f.kind, "forge", "", "where pull requests live: local (in the config repository itself), github, gitea (default $TOWPATH_FORGE, else github for a repository at github.com, else local)")
+	fs.StringVar(&f.url, "forge-url", "", "root of the forge, for GitHub Enterprise Server and Gitea (default $TOWPATH_FORGE_URL, else https:// and the repository's host)")
 	fs.StringVar(&f.repo, "forge-repo", "", "OWNER/NAME at the forge (default the path of the repository's URL)")
-	fs.StringVar(&f.tokenFile, "forge-token-file", "", "file with the token for the forge; used for Git over https, too, where no other credentials are given")
+	fs.StringVar(&f.tokenFile, "forge-token-file", "", "file with the token for the forge; used for Git over https, too, where no other credentials are given (default $TOWPATH_FORGE_TOKEN_FILE)")
 	fs.StringVar(&f.appID, "github-app-id", "", "ID of a GitHub App, instead of a token; its tokens are used for Git over https, too")
 	fs.StringVar(&f.appKey, "github-app-key-file", "", "file with the App's private key (PEM)")
 	fs.Int64Var(&f.install, "github-app-installation", 0, "ID of the App's installation (default: GitHub is asked)")
@@ -74,11 +74,25 @@ func (f *forgeFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&f.method, "merge-method", "", "squash, merge or rebase (default squash, or what the repository allows)")
 }
 
+// fromEnvironment fills in what a person would else type each time. They are not
+// the flags' defaults: help prints those.
+func (f *forgeFlags) fromEnvironment() {
+	for _, v := range []struct {
+		to   *string
+		name string
+	}{{&f.kind, "TOWPATH_FORGE"}, {&f.url, "TOWPATH_FORGE_URL"}, {&f.tokenFile, "TOWPATH_FORGE_TOKEN_FILE"}} {
+		if *v.to == "" && !(v.to == &f.tokenFile && f.appID != "") && (f.kind != forgeLocal || v.to == &f.kind) {
+			*v.to = os.Getenv(v.name)
+		}
+	}
+}
+
 // check refuses what no waiting mends. repo is the config repository's URL.
 func (f *forgeFlags) check(repo string) error {
 	if !f.wanted {
 		return nil
 	}
+	f.fromEnvironment()
 	if f.kind == "" {
 		f.kind = forgeLocal
 		if name, err := hook.RepoName(repo); err == nil && strings.HasPrefix(name, githubHost+"/") {

@@ -39,6 +39,9 @@ func pullsCommand(s std) *cobra.Command {
 					shown = append(shown, p)
 				}
 			}
+			if host := hostOf(c.repo); c.forge.kind == forgeLocal && host != "" && len(list) == 0 {
+				fmt.Fprintf(s.err, "note: looked into the repository itself (the forge local), not at %s; give --forge github or --forge gitea\n", host)
+			}
 			return o.print(s.out, shown, func(w io.Writer) { printPulls(w, shown) })
 		})
 	c.flags(cmd)

@@ -41,8 +41,10 @@ type Facts struct {
 	Repo   string // URL of the config repository, without credentials
 	Branch string
 	Fetch  error // nil: it could be read
-	Push   error // nil: the server would take a push
-	Signed bool  // our commits carry a signature that the forge can prove
+	// Rewritten: it is not followed because its base branch was rewritten.
+	Rewritten bool
+	Push      error // nil: the server would take a push
+	Signed    bool  // our commits carry a signature that the forge can prove
 
 	Pipelines []policy.Pipeline
 	Problems  []policy.Problem // of policies, environments and markers
@@ -121,8 +123,12 @@ func (e *examination) environments(do func(policy.Environment)) {
 
 func (e *examination) git() {
 	if e.Fetch != nil {
-		e.add(Finding{Check: "git", Object: e.Repo, Level: Error, Message: "it cannot be read: " + e.Fetch.Error(),
-			Why: "everything begins with reading the repository", Remedy: "check the URL and the credentials for Git"})
+		f := Finding{Check: "git", Object: e.Repo, Level: Error, Message: "it cannot be read: " + e.Fetch.Error(),
+			Why: "everything begins with reading the repository", Remedy: "check the URL and the credentials for Git"}
+		if e.Rewritten {
+			f.Why, f.Remedy = "whoever rewrites the base branch can take back what clusters run", "look at what happened; put the old commits back, or follow the new ones with --allow-rewritten-base"
+		}
+		e.add(f)
 		return
 	}
 	e.ok("git", e.Repo, "it can be read")
@@ -180,6 +186,9 @@ func (e *examination) rights() {
 	for _, m := range e.Rights.Missing {
 		e.add(Finding{Check: "rights", Object: e.Forge, Level: Error, Message: fmt.Sprintf("%s lacks %s", e.Rights.User, m),
 			Why: "proposing, showing gates and merging need it", Remedy: "give it to the account, the token or the App's installation, whichever lacks it"})
+	}
+	for _, m := range e.Rights.Optional {
+		e.ok("rights", e.Forge, "%s lacks %s", e.Rights.User, m)
 	}
 	switch {
 	case len(e.Rights.Missing) > 0:

@@ -95,7 +95,13 @@ func TestFindings(t *testing.T) {
 		"reviewers of another path": {func(f *Facts) {
 			f.Rules.Reviewers = []pr.RequiredReviewers{{Paths: []string{"docs/**"}, Reviewers: "sre", Approvals: 1}}
 		}, OK, "staging", "nothing but its gates"},
-		"a right to bypass where people approve":        {func(f *Facts) { f.Rules.Bypass = true }, Warning, "prod", "may merge past the rules"},
+		"a right to bypass that nobody needs": {func(f *Facts) {
+			f.Rules.Bypass = true
+			f.Pipelines[0].Environments = f.Pipelines[0].Environments[2:]
+		}, Warning, "prod", "may merge past the rules"},
+		"a right to bypass that a push needs":           {func(f *Facts) { f.Rules.Bypass = true }, OK, "prod", "2 approvals"},
+		"a right that is missing but not needed":        {func(f *Facts) { f.Rights.Optional = []string{"Deployments: write (no deployments)"} }, OK, "github", "lacks Deployments"},
+		"a base branch that was rewritten":              {func(f *Facts) { f.Fetch, f.Rewritten = errors.New("main was rewritten"), true }, Error, "https://forge.example/shop/config", "main was rewritten"},
 		"a branch that asks for more than the pipeline": {func(f *Facts) { f.Rules.Approvals, f.Rules.Bypass = 3, true }, Warning, "prod", "main asks for 3 approvals, the pipeline for 2"},
 		"an environment without owners":                 {func(f *Facts) { f.Rules.CodeOwners, f.Owners = true, func(string) []string { return nil } }, Warning, "prod", "names nobody"},
 		"no CODEOWNERS at all":                          {func(f *Facts) { f.Owners = nil }, Warning, "prod", "there is no CODEOWNERS"},

@@ -141,8 +141,16 @@ func (e *examination) pushes(env policy.Environment) {
 	default:
 		e.add(Finding{Check: "push", Object: env.Name, Level: Error, Message: fmt.Sprintf("it has merge: push, but we may not push to %s", e.Branch),
 			Why:    "new versions would never enter it",
-			Remedy: fmt.Sprintf("let %s push there (a bypass, or the list of who may push), or set merge: auto", e.name())})
+			Remedy: e.pushWay()})
 	}
+}
+
+// pushWay is what lets us push.
+func (e *examination) pushWay() string {
+	if e.Forge == githubForge && len(e.Rules.Checks) > 0 {
+		return fmt.Sprintf("a required check stops pushes, too: use a ruleset with %s in its bypass list instead of classic protection, or set merge: auto", e.name())
+	}
+	return fmt.Sprintf("let %s push there (a bypass, or the list of who may push), or set merge: auto", e.name())
 }
 
 // mergesAlone looks at an environment that nobody is asked to approve.
@@ -185,10 +193,10 @@ func (e *examination) way(env policy.Environment) string {
 func (e *examination) approved(env policy.Environment) {
 	r, a := e.Rules, env.Gates.Approvals
 	owners := e.owners(env)
-	if r.Bypass {
+	if r.Bypass && !slices.ContainsFunc(e.Pipelines, needsBypass) {
 		e.add(Finding{Check: "approvals", Object: env.Name, Level: Warning, Message: fmt.Sprintf("%s may merge past the rules of %s", e.name(), e.Branch),
 			Why:    "Towpath uses no such right where approvals are asked for, but whoever gets its token can",
-			Remedy: "take the right away unless an environment with merge: push or merge: auto needs it"})
+			Remedy: "take the right away: no environment of the pipeline needs it"})
 	}
 	if r.Approvals > a.Required {
 		e.add(Finding{Check: "approvals", Object: env.Name, Level: Warning, Message: fmt.Sprintf("%s asks for %s, the pipeline for %d", e.Branch, approvals(r.Approvals), a.Required),
@@ -201,7 +209,22 @@ func (e *examination) approved(env policy.Environment) {
 			Why: "it could never be approved", Remedy: "name more people or a team, or lower required"})
 		return
 	}
-	e.ok("approvals", env.Name, "%s, by %s", approvals(asked), who(a.From))
+	if !e.unread(a.From) { // else an error says so
+		e.ok("approvals", env.Name, "%s, by %s", approvals(asked), who(a.From))
+	}
+}
+
+// needsBypass reports whether a pipeline has an environment that nobody approves.
+func needsBypass(p policy.Pipeline) bool {
+	return slices.ContainsFunc(p.Environments, func(e policy.Environment) bool { return e.Gates.Approvals == nil })
+}
+
+// unread reports whether approvers are of a team whose members are not known.
+func (e *examination) unread(from []string) bool {
+	return slices.ContainsFunc(from, func(f string) bool {
+		team, ok := strings.CutPrefix(f, "team:")
+		return ok && e.Teams[team] != nil
+	})
 }
 
 // reviewers looks at who is asked to review, where CODEOWNERS has GitHub's rules.

@@ -194,6 +194,9 @@ type Rights struct {
 	// Missing names rights that Towpath needs and has not, in the forge's words:
 	// "pull requests: write".
 	Missing []string
+	// Optional names rights that are missing, too, but without which only something
+	// less is shown or checked; each says what.
+	Optional []string
 }
 
 // RequiredCheck is a check that the forge wants before it merges. App is whose it
