@@ -89,6 +89,9 @@ func (c *connection) check() error {
 	if err := c.forge.check(c.repo); err != nil {
 		return err
 	}
+	if err := c.forge.makeApp(c.auth); err != nil {
+		return err
+	}
 	c.forge.lend(c.repo, &c.auth)
 	return nil
 }

@@ -139,13 +139,17 @@ func (f *forgeFlags) check(repo string) error {
 	if owner, name, ok := strings.Cut(f.repo, "/"); !ok || owner == "" || name == "" || strings.Contains(name, "/") {
 		return usagef("--forge-repo %s: want OWNER/NAME", f.repo)
 	}
-	return f.makeApp()
+	return nil
 }
 
-// makeApp is one App for everybody who needs its token.
-func (f *forgeFlags) makeApp() (err error) {
-	if f.appID != "" && f.app == nil {
-		f.app, err = github.NewApp(github.AppConfig{URL: f.url, Repo: f.repo, ID: f.appID, KeyFile: f.appKey, Installation: f.install, Now: now})
+// makeApp is one App for everybody who needs its token, reached as Git is.
+func (f *forgeFlags) makeApp(a gitrepo.Auth) error {
+	if !f.wanted || f.kind != forgeGitHub || f.appID == "" || f.app != nil {
+		return nil
+	}
+	transport, err := a.Transport(f.url)
+	if err == nil {
+		f.app, err = github.NewApp(github.AppConfig{URL: f.url, Repo: f.repo, ID: f.appID, KeyFile: f.appKey, Installation: f.install, Transport: transport, Now: now})
 	}
 	if err != nil {
 		return usageError{err}
@@ -161,7 +165,8 @@ func (f *forgeFlags) lend(repo string, a *gitrepo.Auth) {
 	}
 	at, err := url.Parse(repo)
 	forge, ferr := url.Parse(f.url)
-	if err != nil || ferr != nil || at.Scheme != "http" && at.Scheme != "https" || at.User != nil || at.Host != forge.Host {
+	// The very same server: not over http what was given for https.
+	if err != nil || ferr != nil || at.Scheme != "http" && at.Scheme != "https" || at.Scheme != forge.Scheme || at.User != nil || at.Host != forge.Host {
 		return
 	}
 	if f.app == nil {
