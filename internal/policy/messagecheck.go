@@ -142,6 +142,10 @@ func (w *messageWalk) rangeOver(n *parse.RangeNode, dot reflect.Type) {
 		w.refuse(n, "a range inside a range", "write one after the other")
 		return
 	}
+	if !isField(n.Pipe) {
+		w.refuse(n, "range over something else than a field", "write {{range .Edits}} or {{range $.Why}}")
+		return
+	}
 	over := w.pipe(&parse.PipeNode{NodeType: parse.NodePipe, Pos: n.Pipe.Pos, Line: n.Pipe.Line, Cmds: n.Pipe.Cmds}, dot)
 	if over == nil || over.Kind() != reflect.Slice {
 		w.refuse(n, "range over something else than a list", "write {{range .Edits}} or {{range .Why}}")
@@ -158,6 +162,21 @@ func (w *messageWalk) rangeOver(n *parse.RangeNode, dot reflect.Type) {
 	w.list(n.List, over.Elem())
 	w.ranging = false
 	w.list(n.ElseList, dot)
+}
+
+// isField reports whether a pipeline is nothing but a field of the data, so that
+// it is a list of the data or fails when it runs.
+func isField(p *parse.PipeNode) bool {
+	if len(p.Cmds) != 1 || len(p.Cmds[0].Args) != 1 {
+		return false
+	}
+	switch n := p.Cmds[0].Args[0].(type) {
+	case *parse.FieldNode:
+		return true
+	case *parse.VariableNode:
+		return len(n.Ident) > 1
+	}
+	return false
 }
 
 // pipe checks a pipeline and returns the type of its value, as far as it is known.
