@@ -59,7 +59,7 @@ func hostile() map[string]string {
 		"HTML":                         "{{html .App}}",
 		"an address":                   "{{urlquery .App}}",
 		"slices":                       "{{slice .App 0 1}}",
-		"a number in a variable":       "{{$x := 1000000000000}}{{range $x}}{{end}}b",
+		"a large number in a variable": "{{$x := 1000000000000}}{{range $x}}{{end}}b",
 		"a number that a declaration in a branch hides": "{{$x := 1000000000000}}{{if .App}}{{$x := .Why}}{{end}}{{range $x}}{{end}}b",
 		"a number that a branch not taken replaces":     "{{$x := 1000000000000}}{{if not .App}}{{$x = .Edits}}{{end}}{{range $x}}{{end}}b",
 		"a number behind with":                          "{{with 1000000000000}}{{range .}}{{end}}{{end}}b",
