@@ -132,10 +132,11 @@ func (a Auth) proxyURL() (*url.URL, error) {
 }
 
 // sendsSecret reports whether a connection to r carries something that must not
-// be read on the way.
-func (a Auth) sendsSecret(r remote) bool {
-	return r.password != "" || a.PasswordFile != "" || a.BearerTokenFile != "" || a.Login != nil
-}
+// be read on the way. A user name without password is most likely a token.
+func (a Auth) sendsSecret(r remote) bool { return r.user != "" || r.password != "" || a.logsIn() }
+
+// logsIn reports whether there are credentials besides the URL's.
+func (a Auth) logsIn() bool { return a.PasswordFile != "" || a.BearerTokenFile != "" || a.Login != nil }
 
 // login is what an http request proves who we are by.
 type login struct {

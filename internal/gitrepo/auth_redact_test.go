@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -165,5 +166,44 @@ func TestPasswordsOfBrokenURLsAreNotShown(t *testing.T) {
 		if got, err := parseRemote(in); err != nil || got.shown != shown {
 			t.Errorf("%s: %+v, %v", in, got, err)
 		}
+	}
+}
+
+func TestATokenInPlaceOfTheUserNameIsNotShown(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/moved.git/info/refs", func(w http.ResponseWriter, r *http.Request) {
+		user, _, _ := r.BasicAuth()
+		http.Redirect(w, r, "/denied/"+user+"/info/refs?service=git-upload-pack", http.StatusFound)
+	})
+	mux.HandleFunc("/over.git/info/refs", func(w http.ResponseWriter, r *http.Request) {
+		user, _, _ := r.BasicAuth()
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		line := "ERR " + user + " has expired, " + r.Header.Get("Authorization") + "\n"
+		_, _ = fmt.Fprintf(w, "001e# service=git-upload-pack\n0000%04x%s0000", len(line)+4, line)
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	for _, login := range []string{secretPassword, secretPassword + ":", secretPassword + ":x-oauth-basic", "bot:" + secretPassword} {
+		for _, path := range []string{"/moved.git", "/over.git"} {
+			said := &logged{}
+			url := strings.Replace(srv.URL, "://", "://"+login+"@", 1) + path
+			_, err := Open(t.Context(), Config{URL: url, Dir: t.TempDir(), Logger: said.logger()})
+			if err == nil {
+				t.Fatal("opened")
+			}
+			text := err.Error() + said.String()
+			spelled := base64.StdEncoding.EncodeToString([]byte(login))
+			if shown := leaked(text, secretPassword); shown != "" || strings.Contains(text, spelled) {
+				t.Errorf("%s%s: %s", login, path, text)
+			}
+		}
+	}
+	// What the URL shows anyway stays readable.
+	url := strings.Replace(srv.URL, "://", "://team@", 1) + "/team/absent.git"
+	if _, err := Open(t.Context(), Config{URL: url, Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "/team/absent.git") {
+		t.Errorf("a name: %v", err)
+	}
+	if r := (remote{user: "token"}); !(Auth{}).sendsSecret(r) {
+		t.Error("a user name alone is not taken for a secret")
 	}
 }

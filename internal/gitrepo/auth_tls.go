@@ -98,6 +98,22 @@ func newHTTPWire(r remote, a Auth, f wireFiles, s *secrets.Known) (*httpWire, er
 	return w, nil
 }
 
+// freshCertificate reads the client certificate anew for each connection.
+func (a Auth) freshCertificate(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	f, err := a.readWireFiles()
+	if err != nil {
+		return nil, err
+	}
+	pair, err := clientCertificate(a, f)
+	if err != nil {
+		return nil, err
+	}
+	if info.SupportsCertificate(&pair) != nil {
+		return &tls.Certificate{}, nil // the server takes none like it: TLS then sends none
+	}
+	return &pair, nil
+}
+
 // hostPort is a URL's host with its port.
 func hostPort(scheme, host string) string {
 	u := url.URL{Host: host}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -111,27 +112,42 @@ func checkCache(dir, url string) error {
 	if string(marker) != markerText+"\n"+url+"\n" {
 		return errors.New("it is the cache of another repository or version")
 	}
-	return checkPacks(filepath.Join(dir, "objects", "pack"))
+	return checkPacks(packDir(dir))
 }
 
 // sweep removes what a killed process left. Only at the start: later such files
 // may be in use.
 func sweep(dir string) error {
 	err := os.RemoveAll(dir + ".new")
-	for _, pattern := range []string{"objects/pack/tmp_*", "*.lock", "*.new"} {
-		left, _ := filepath.Glob(filepath.Join(dir, pattern)) // the patterns are well formed
-		for _, f := range left {
-			err = errors.Join(err, os.RemoveAll(f))
-		}
+	for _, f := range append(matching(packDir(dir), "tmp_*"), matching(dir, "*.lock", "*.new")...) {
+		err = errors.Join(err, os.RemoveAll(f))
 	}
 	return err
 }
 
+func packDir(dir string) string { return filepath.Join(dir, "objects", "pack") }
+
+// matching lists the files of a folder whose names match a pattern. The folder's
+// own path is none, whatever characters it has. A folder that cannot be read has
+// no files.
+func matching(dir string, patterns ...string) []string {
+	files, _ := os.ReadDir(dir)
+	var out []string
+	for _, f := range files {
+		for _, p := range patterns {
+			if ok, _ := path.Match(p, f.Name()); ok { // the patterns are well formed
+				out = append(out, filepath.Join(dir, f.Name()))
+				break
+			}
+		}
+	}
+	return out
+}
+
 // sweepPack removes what a pack that could not be stored left behind.
 func sweepPack(dir string) error {
-	left, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "tmp_[po][ab]*")) // tmp_pack_, tmp_obj_
-	indexes, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.idx"))
-	for _, f := range indexes {
+	left := matching(packDir(dir), "tmp_pack_*", "tmp_obj_*")
+	for _, f := range matching(packDir(dir), "*.idx") {
 		if _, err := os.Stat(strings.TrimSuffix(f, "idx") + "pack"); errors.Is(err, fs.ErrNotExist) {
 			left = append(left, f)
 		}
@@ -213,8 +229,7 @@ func tail(path string, n int64) (_ []byte, err error) {
 
 // countPacks returns how many packs the cache has.
 func countPacks(dir string) int {
-	names, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.pack"))
-	return len(names)
+	return len(matching(packDir(dir), "*.pack"))
 }
 
 // countLoose estimates the objects outside packs as git gc does: hashes are
@@ -285,8 +300,16 @@ func readRefs(dir string) (refs, seen map[string]plumbing.Hash, err error) {
 }
 
 // lastSeen is what a cache that is not usable still tells: which head of the base
-// branch was seen last, if it is one of url.
+// branch was seen last, if it is one of url. A process that was killed while it
+// put a new one in its place left only that.
 func lastSeen(dir, url string) view {
+	if v := seenIn(dir, url); v.seen != nil {
+		return v
+	}
+	return seenIn(dir+".new", url)
+}
+
+func seenIn(dir, url string) view {
 	marker, err := os.ReadFile(filepath.Join(dir, markerFile))
 	if err != nil || string(marker) != markerText+"\n"+url+"\n" {
 		return view{}

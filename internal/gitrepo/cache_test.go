@@ -2,6 +2,8 @@ package gitrepo
 
 import (
 	"errors"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -372,4 +374,112 @@ func TestManyGoroutinesShareARepo(t *testing.T) {
 		t.Errorf("%d branches, want 20", len(refs))
 	}
 	gitRun(t, dir, "fsck", "--strict")
+}
+
+func TestOnlyARebuildThatSucceededHasToWait(t *testing.T) {
+	dir := bare(t, t.TempDir(), "config.git")
+	put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	r := open(t, Config{URL: dir, Branch: "main"})
+	damage := func() { check(t, os.WriteFile(filepath.Join(r.slot.dir, markerFile), nil, 0o600)) }
+
+	damage()
+	check(t, os.Rename(dir, dir+".away"))
+	if err := r.Fetch(t.Context()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("damaged while the server is away: %v", err)
+	}
+	check(t, os.Rename(dir+".away", dir))
+	check(t, r.Fetch(t.Context()))
+	if n := r.Counts().Clones; n != 2 {
+		t.Errorf("%d clones", n)
+	}
+	damage()
+	if err := r.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "damaged again") {
+		t.Errorf("damaged after it was cloned anew: %v", err)
+	}
+	// A folder that was deleted says nothing of the disk.
+	check(t, os.RemoveAll(r.slot.dir))
+	check(t, r.Fetch(t.Context()))
+}
+
+func TestADamagedCacheOfARewrittenBaseIsNotDownloadedAgainAndAgain(t *testing.T) {
+	root := t.TempDir()
+	dir := bare(t, root, "config.git")
+	put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	packs := 0
+	url := unfit(t, root, func(w http.ResponseWriter, r *http.Request, real http.Handler) {
+		if r.Method == http.MethodPost {
+			packs++
+		}
+		real.ServeHTTP(w, r)
+	}) + "/config.git"
+	r := open(t, Config{URL: url, Branch: "main"})
+	put(t, dir, "main", "", map[string]string{"a": "1\n"})
+	check(t, os.WriteFile(filepath.Join(r.slot.dir, markerFile), nil, 0o600))
+	for range 3 {
+		if err := r.Fetch(t.Context()); !errors.Is(err, ErrRewritten) {
+			t.Errorf("%v, want ErrRewritten", err)
+		}
+	}
+	if packs != 2 {
+		t.Errorf("%d packs were downloaded, want the first and one that showed the rewriting", packs)
+	}
+}
+
+func TestTheFoldersPathIsNoPattern(t *testing.T) {
+	dir := bare(t, t.TempDir(), "config.git")
+	put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	cfg := Config{URL: dir, Branch: "main", Dir: filepath.Join(t.TempDir(), `[x]*?\`)}
+	check(t, must(Open(t.Context(), cfg))(t).Close())
+	left := filepath.Join(cfg.Dir, "clone-0", "objects", "pack", "tmp_incoming_1")
+	check(t, os.WriteFile(left, nil, 0o600))
+	r := open(t, cfg)
+	if _, err := os.Stat(left); err == nil {
+		t.Error("what a killed process left is there")
+	}
+	r.packs = 2
+	for i := range 6 {
+		put(t, dir, "main", "-", map[string]string{"a": fmt.Sprint(i + 1)})
+		check(t, r.Fetch(t.Context()))
+	}
+	if n := len(must(os.ReadDir(packDir(r.slot.dir)))(t)); n > 6 {
+		t.Errorf("%d files of packs, want 3 packs at most", n)
+	}
+}
+
+func TestAProcessKilledWhileItReplacedACacheForgetsNoHead(t *testing.T) {
+	dir := bare(t, t.TempDir(), "config.git")
+	put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	cfg := Config{URL: dir, Branch: "main", Dir: t.TempDir()}
+	check(t, must(Open(t.Context(), cfg))(t).Close())
+	check(t, os.Rename(filepath.Join(cfg.Dir, "clone-0"), filepath.Join(cfg.Dir, "clone-0.new")))
+	put(t, dir, "main", "", map[string]string{"a": "rewritten\n"})
+	r, err := Open(t.Context(), cfg)
+	if !errors.Is(err, ErrRewritten) {
+		t.Errorf("%v, want ErrRewritten", err)
+	}
+	if err == nil {
+		check(t, r.Close())
+	}
+}
+
+func TestOpeningACacheReadsNoObjectOfOtherRefs(t *testing.T) {
+	dir := bare(t, t.TempDir(), "config.git")
+	head := put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	cfg := Config{URL: dir, Branch: "main", Dir: t.TempDir()}
+	check(t, must(Open(t.Context(), cfg))(t).Close())
+	// A ref to nothing, as after a disk lost it, is found when it is read.
+	gone := strings.Repeat("1", 40)
+	refs := filepath.Join(cfg.Dir, "clone-0", packedRefs)
+	check(t, os.WriteFile(refs, []byte("# pack-refs with: sorted\n"+head+" refs/origin/heads/main\n"+gone+" refs/origin/heads/towpath/x\n"), 0o600))
+	r := open(t, cfg)
+	if n, c := r.ObjectsRead(), r.Counts(); n != 2 || c.Clones != 0 {
+		t.Errorf("%d objects read, %+v; want the base branch's commit and tree", n, c)
+	}
+	if _, err := r.Snapshot(gone); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("reading it: %v", err)
+	}
+	check(t, r.Fetch(t.Context()))
+	if n := r.Counts().Clones; n != 1 {
+		t.Errorf("%d clones", n)
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -54,7 +53,7 @@ func (r *Repo) Fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	why, err := r.rebuildReason()
+	why, gone, err := r.rebuildReason()
 	if err != nil {
 		return err
 	}
@@ -80,6 +79,11 @@ func (r *Repo) Fetch(ctx context.Context) error {
 	if err := r.build(ctx, old); err != nil {
 		return r.remoteError(ctx, "clone", err)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !gone {
+		r.rebuilt = r.c.Now()
+	}
 	return nil
 }
 
@@ -100,8 +104,7 @@ func (r *Repo) checkBase(s *store, old, fresh view) error {
 	if !known || !there || was == is {
 		return nil
 	}
-	pair := [2]plumbing.Hash{was, is}
-	if r.refused != pair {
+	if !r.stillRefused(old, fresh) {
 		yes, err := descends(s, was, is)
 		if err != nil {
 			return storeError{err}
@@ -114,9 +117,16 @@ func (r *Repo) checkBase(s *store, old, fresh view) error {
 		r.log.Warn("base branch was rewritten and is followed", "url", r.remote.shown, "branch", r.c.Branch, "old", was.String(), "new", is.String())
 		return nil
 	}
-	r.refused = pair
+	r.refused = [2]plumbing.Hash{was, is}
 	return fmt.Errorf("%w: %s was at %s and is at %s, which does not descend from it; "+
 		"put the old commits back, or allow the rewriting once", ErrRewritten, r.c.Branch, was, is)
+}
+
+// stillRefused reports whether the base branch is rewritten as it was when that
+// was refused.
+func (r *Repo) stillRefused(old, fresh view) bool {
+	base := headsPrefix + r.c.Branch
+	return !r.c.AllowRewrite && r.refused == [2]plumbing.Hash{old.seen[base], fresh.refs[base]} && r.refused[0] != r.refused[1]
 }
 
 // tidy packs what lies around when there is much of it. What fails is only said:
@@ -133,33 +143,32 @@ func (r *Repo) tidy(s *store) {
 	}
 }
 
-// rebuildReason says why the cache must be cloned anew, "" when it need not.
-func (r *Repo) rebuildReason() (string, error) {
+// rebuildReason says why the cache must be cloned anew, "" when it need not. One
+// that is gone was deleted, which is no damage.
+func (r *Repo) rebuildReason() (why string, gone bool, err error) {
 	r.mu.Lock()
 	damage := r.damage
 	r.mu.Unlock()
 	if damage != nil {
-		return damage.Error(), r.mayRebuild(damage)
+		return damage.Error(), false, r.mayRebuild(damage)
 	}
 	if err := checkCache(r.slot.dir, r.remote.shown); err != nil {
 		if errors.Is(err, errNoCache) {
-			return "its folder was deleted", nil
+			return "its folder was deleted", true, nil
 		}
-		return err.Error(), r.mayRebuild(err)
+		return err.Error(), false, r.mayRebuild(err)
 	}
-	return "", nil
+	return "", false, nil
 }
 
-// mayRebuild refuses a second rebuild too soon after the first.
+// mayRebuild refuses a rebuild too soon after one that succeeded.
 func (r *Repo) mayRebuild(why error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := r.c.Now()
-	if !r.rebuilt.IsZero() && now.Sub(r.rebuilt) < rebuildPause {
+	if now := r.c.Now(); !r.rebuilt.IsZero() && now.Sub(r.rebuilt) < rebuildPause {
 		return fmt.Errorf("git cache of %s is damaged again %s after it was cloned anew; "+
 			"check the disk and run `git fsck` on the repository: %w", r.remote.shown, now.Sub(r.rebuilt).Round(1e9), why)
 	}
-	r.rebuilt = now
 	return nil
 }
 
@@ -198,6 +207,9 @@ func (r *Repo) fetchOnce(ctx context.Context, s *store, old view, named []string
 		return view{}, err
 	}
 	fresh := r.c.advertised(old, adv)
+	if named == nil && r.stillRefused(old, fresh) {
+		return fresh, nil // a cache that is cloned anew would be cloned at every tick
+	}
 	wants := s.wants(old, fresh, adv, named)
 	if len(wants) == 0 {
 		return fresh, nil
@@ -294,7 +306,7 @@ func (r *Repo) receive(ctx context.Context, sess session, s *store, req *packp.U
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Join(s.dir, "objects", "pack"), "tmp_incoming_")
+	f, err := os.CreateTemp(packDir(s.dir), "tmp_incoming_")
 	if err != nil {
 		return errors.Join(storeError{fmt.Errorf("receive pack: %w", err)}, body.Close())
 	}

@@ -86,10 +86,10 @@ func (s *httpSession) begin(ctx context.Context, refused string) (err error) {
 	switch {
 	case s.login.none:
 	case s.login.bearer:
-		t.secrets.Add(s.login.password)
+		t.remote.remember(t.secrets, s.login)
 		method = &githttp.TokenAuth{Token: s.login.password}
 	default:
-		t.secrets.AddLogin(s.login.user, s.login.password)
+		t.remote.remember(t.secrets, s.login)
 		method = &githttp.BasicAuth{Username: s.login.user, Password: s.login.password}
 	}
 	client := githttp.NewClientWithOptions(&http.Client{Transport: t.wire},

@@ -1,6 +1,7 @@
 package gitrepo
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -86,4 +87,30 @@ func TestARepositoryOfAnotherUserNeedsToBeCalledSafe(t *testing.T) {
 	check(t, os.WriteFile(settings, []byte("[safe]\n\tdirectory = "+dir+"\n"), 0o600))
 	t.Setenv("GIT_CONFIG_GLOBAL", settings)
 	check(t, open(t, Config{URL: dir}).Fetch(t.Context()))
+}
+
+func TestTheOriginOfAClone(t *testing.T) {
+	root := must(filepath.EvalSymlinks(t.TempDir()))(t)
+	dir := bare(t, root, "config.git")
+	put(t, dir, "main", "", map[string]string{"sub/a": "0\n"})
+	clone, linked := filepath.Join(root, "clone"), filepath.Join(root, "linked")
+	gitRun(t, root, "clone", "--quiet", dir, clone)
+	gitRun(t, clone, "worktree", "add", "--quiet", "-b", "other", linked)
+	relative := filepath.Join(root, "relative")
+	gitRun(t, root, "clone", "--quiet", dir, relative)
+	gitRun(t, relative, "remote", "set-url", "origin", "../config.git")
+	scp := filepath.Join(root, "scp")
+	gitRun(t, root, "clone", "--quiet", dir, scp)
+	gitRun(t, scp, "remote", "set-url", "origin", "git@git.example:team/config.git")
+	for from, want := range map[string]string{
+		dir: dir, clone: dir, filepath.Join(clone, "sub"): dir, linked: dir, filepath.Join(linked, "sub"): dir,
+		relative: dir, filepath.Join(relative, "sub"): dir, scp: "git@git.example:team/config.git",
+	} {
+		if got, err := Origin(from); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", from, got, err, want)
+		}
+	}
+	if _, err := Origin(root); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no clone: %v", err)
+	}
 }

@@ -4,30 +4,42 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
 // Origin returns the URL of the repository that the clone around dir came from:
-// its remote "origin", or the path of the repository itself when it is bare.
+// its remote "origin", a path made absolute, or the path of the repository itself
+// when it is bare.
 // errors.Is ErrNotFound when dir is in no repository or the clone has no origin.
 func Origin(dir string) (string, error) {
-	r, err := git.PlainOpen(dir) // finds a bare repository, which the search upwards does not
+	// The common folder is where a linked worktree has its settings. The first
+	// finds a bare repository, which the search upwards does not.
+	r, err := git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{EnableDotGitCommonDir: true})
 	if errors.Is(err, git.ErrRepositoryNotExists) {
-		r, err = git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true})
+		r, err = git.PlainOpenWithOptions(dir, &git.PlainOpenOptions{DetectDotGit: true, EnableDotGitCommonDir: true})
 	}
 	if err != nil {
 		return "", fmt.Errorf("find the clone around %s: %w", dir, errors.Join(ErrNotFound, err))
 	}
-	if _, err := r.Worktree(); errors.Is(err, git.ErrIsBareRepository) {
+	tree, err := r.Worktree()
+	if errors.Is(err, git.ErrIsBareRepository) {
 		return filepath.Abs(dir)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the clone around %s: %w", dir, err)
 	}
 	remote, err := r.Remote("origin")
 	if err != nil || len(remote.Config().URLs) == 0 {
 		return "", fmt.Errorf("find the origin of the clone around %s: %w", dir, ErrNotFound)
 	}
-	return remote.Config().URLs[0], nil
+	url := remote.Config().URLs[0]
+	if strings.Contains(url, "://") || scpLike.MatchString(url) || brokenURL.MatchString(url) || filepath.IsAbs(url) {
+		return url, nil
+	}
+	return filepath.Abs(filepath.Join(tree.Filesystem.Root(), url))
 }
 
 // Author is who our commits are by.

@@ -160,18 +160,23 @@ func (m *messages) Write(p []byte) (int, error) {
 }
 
 // String returns the messages on one line, without control characters.
-func (m *messages) String() string {
+func (m *messages) String() string { return strings.Join(m.lines(), "; ") }
+
+// lines returns the messages without control characters and empty lines.
+func (m *messages) lines() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	text := m.b.String()
 	if len(text) == maxMessages { // cut off: half a word could be half a secret, which nobody knows
 		text = text[:strings.LastIndexAny(text, " \n\r\t")+1]
 	}
-	return oneLine(text)
+	return textLines(text)
 }
 
 // oneLine makes text of a server fit for an error or a log line.
-func oneLine(s string) string {
+func oneLine(s string) string { return strings.Join(textLines(s), "; ") }
+
+func textLines(s string) []string {
 	var lines []string
 	for l := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == '\n' || r == '\r' }) {
 		l = strings.TrimSpace(strings.Map(func(r rune) rune {
@@ -184,5 +189,5 @@ func oneLine(s string) string {
 			lines = append(lines, l)
 		}
 	}
-	return strings.Join(lines, "; ")
+	return lines
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -139,7 +140,7 @@ func (r *Repo) push(ctx context.Context, s *store, cmds []*packp.Command) ([]*pa
 	if report == nil {
 		return r.unreported(ctx, cmds)
 	}
-	moved, err := r.judge(ctx, cmds, report, said.String())
+	moved, err := r.judge(ctx, cmds, report, said)
 	if err == nil {
 		r.count(func(c *Counts) { c.ObjectsSent += sent })
 	}
@@ -225,18 +226,40 @@ func (r *Repo) listForPush(ctx context.Context) (*packp.AdvRefs, error) {
 	return sess.refs(ctx)
 }
 
-// Words of servers about a ref that somebody else moved or is moving.
-var staleWords = []string{
-	"failed to lock", "cannot lock ref", "unable to lock", "fetch first", "stale info",
-	"incorrect old value", "reference already exists", "but expected",
+var (
+	// Words of servers about a ref that somebody else moved or is moving.
+	staleWords = []string{
+		"failed to lock", "cannot lock ref", "unable to lock", "fetch first", "stale info",
+		"incorrect old value", "reference already exists", "but expected",
+	}
+	// Words about a ref that a hook or a rule holds.
+	declinedWords = []string{"declined", "protected", "prohibited", "not allowed"}
+	// How a line begins that Git itself says of a ref it could not lock. Hooks
+	// speak on the same channel, in whatever words.
+	lockLines = []string{"error: cannot lock ref", "error: failed to lock", "error: unable to lock"}
+)
+
+// lostRace reports whether the words about the refs, or else Git's own lines among
+// those that the server printed, say that somebody else was faster.
+func lostRace(words string, said []string) bool {
+	if containsAny(words, declinedWords) {
+		return false
+	}
+	if containsAny(words, staleWords) {
+		return !strings.Contains(words, "cannot create")
+	}
+	return slices.ContainsFunc(said, func(line string) bool {
+		return slices.ContainsFunc(lockLines, func(begin string) bool { return strings.HasPrefix(line, begin) }) &&
+			!strings.Contains(line, "cannot create")
+	})
 }
 
 // judge reads the server's report. What it says of a ref that did not move is
 // worded differently by every server, so the refs are listed again: an Old that
 // no longer holds is ErrStale whatever the words.
-func (r *Repo) judge(ctx context.Context, cmds []*packp.Command, report *packp.ReportStatus, said string) ([]*packp.Command, error) {
+func (r *Repo) judge(ctx context.Context, cmds []*packp.Command, report *packp.ReportStatus, said *messages) ([]*packp.Command, error) {
 	if report.UnpackStatus != "ok" {
-		return nil, fmt.Errorf("%w: the server could not store the pack: %s", ErrRejected, joinText(report.UnpackStatus, said))
+		return nil, fmt.Errorf("%w: the server could not store the pack: %s", ErrRejected, joinText(report.UnpackStatus, said.String()))
 	}
 	status := map[plumbing.ReferenceName]string{}
 	for _, s := range report.CommandStatuses {
@@ -259,7 +282,7 @@ func (r *Repo) judge(ctx context.Context, cmds []*packp.Command, report *packp.R
 	if len(left) == 0 {
 		return moved, nil
 	}
-	text := joinText(strings.Join(words, ", "), said)
+	text := joinText(strings.Join(words, ", "), said.String())
 	if len(moved) > 0 {
 		text += fmt.Sprintf(" (%d of %d refs did move)", len(moved), len(cmds))
 	}
@@ -270,7 +293,7 @@ func (r *Repo) judge(ctx context.Context, cmds []*packp.Command, report *packp.R
 	if errors.Is(err, ErrStale) {
 		return moved, err
 	}
-	if containsAny(text, staleWords) && !strings.Contains(text, "cannot create") {
+	if lostRace(strings.Join(words, ", "), said.lines()) {
 		return moved, fmt.Errorf("%w: %s", ErrStale, text)
 	}
 	return moved, fmt.Errorf("%w: %s", ErrRejected, text)

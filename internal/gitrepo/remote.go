@@ -21,6 +21,9 @@ const (
 	receivePack = "git-receive-pack"
 )
 
+// noPassword stands for one at GitHub when the user name is a token.
+const noPassword = "x-oauth-basic"
+
 // session is one conversation with one service of the server.
 type session interface {
 	// refs returns what the server advertises; an empty repository has no
@@ -159,6 +162,16 @@ func sshRemote(user, host, path, shown string) (remote, error) {
 	return remote{scheme: "ssh", user: user, host: host, path: path, shown: shown}, nil
 }
 
+// remember takes credentials for secrets: also a user name beside which there is
+// no password, because forges take a token there. What the shown URL says anyway
+// is none.
+func (r remote) remember(sent *secrets.Known, l login) {
+	sent.AddLogin(l.user, l.password)
+	if none := l.password == "" || l.password == noPassword; none && !l.bearer && !strings.Contains(r.shown, l.user) {
+		sent.Add(l.user, l.user+":"+l.password)
+	}
+}
+
 // newTransport returns the transport for r, or says what Config lacks. What it
 // sends as a secret goes to sent.
 func newTransport(r remote, a Auth, sent *secrets.Known) (transport, error) {
@@ -171,6 +184,8 @@ func newTransport(r remote, a Auth, sent *secrets.Known) (transport, error) {
 	case "ssh":
 		return sshTransport{remote: r, auth: a}, nil
 	}
-	sent.AddLogin(r.user, r.password)
+	if r.password != "" || !a.logsIn() {
+		r.remember(sent, login{user: r.user, password: r.password})
+	}
 	return &httpTransport{remote: r, auth: a, secrets: sent}, nil
 }

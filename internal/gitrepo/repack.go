@@ -44,7 +44,7 @@ func (s *store) repack() (err error) {
 		hashes = append(hashes, h)
 	}
 	plumbing.HashesSort(hashes)
-	f, err := os.CreateTemp(filepath.Join(s.dir, "objects", "pack"), "tmp_repack_")
+	f, err := os.CreateTemp(packDir(s.dir), "tmp_repack_")
 	if err != nil {
 		return fmt.Errorf("pack git cache: %w", err)
 	}
@@ -77,7 +77,7 @@ func loosePath(dir string, h plumbing.Hash) string {
 
 // smallPacks lists all packs but the largest, without their endings.
 func smallPacks(dir string) ([]string, error) {
-	names, _ := filepath.Glob(filepath.Join(dir, "objects", "pack", "*.pack")) // the pattern is well formed
+	names := matching(packDir(dir), "*.pack")
 	var largest int64 = -1
 	skip := ""
 	for _, n := range names {

@@ -101,6 +101,7 @@ func withDefaults(c Config) Config {
 // openCache uses the cache when it is good and clones otherwise.
 func (r *Repo) openCache(ctx context.Context) error {
 	err := checkCache(r.slot.dir, r.remote.shown)
+	seen := lastSeen(r.slot.dir, r.remote.shown) // before what a killed process left is removed
 	if serr := sweep(r.slot.dir); serr != nil {
 		return fmt.Errorf("clear git cache: %w", serr)
 	}
@@ -114,15 +115,15 @@ func (r *Repo) openCache(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.c.Timeout)
 	defer cancel()
-	if err := r.build(ctx, lastSeen(r.slot.dir, r.remote.shown)); err != nil {
+	if err := r.build(ctx, seen); err != nil {
 		return r.remoteError(ctx, "clone", err)
 	}
 	return nil
 }
 
-// load opens a cache that passed checkCache. It looks whether every followed ref
-// leads to something, and reads the base branch's head; without a base branch,
-// those of a few refs.
+// load opens a cache that passed checkCache and reads the base branch's head;
+// without a base branch, those of a few refs. What the others lack is found when
+// it is read.
 func (r *Repo) load() error {
 	refs, seen, err := readRefs(r.slot.dir)
 	if err != nil {
@@ -134,11 +135,9 @@ func (r *Repo) load() error {
 	if err != nil {
 		return err
 	}
-	probed := 0
-	for name, h := range v.refs {
+	for name, h := range v.probes(r.c.Branch) {
 		err := s.lacks(h)
-		if read := name == headsPrefix+r.c.Branch; err == nil && (read || r.c.Branch == "" && probed < maxProbed) {
-			probed++
+		if err == nil {
 			err = readable(s, h)
 		}
 		if err != nil {
@@ -152,6 +151,25 @@ func (r *Repo) load() error {
 	}
 	r.store, r.view, r.dirty = s, r.c.see(v), false
 	return nil
+}
+
+// probes are the refs whose commits are read when a cache is opened.
+func (v view) probes(branch string) map[string]plumbing.Hash {
+	out := map[string]plumbing.Hash{}
+	if branch != "" {
+		base := headsPrefix + branch
+		if h, ok := v.refs[base]; ok {
+			out[base] = h
+		}
+		return out
+	}
+	for name, h := range v.refs {
+		if len(out) == maxProbed {
+			break
+		}
+		out[name] = h
+	}
+	return out
 }
 
 // readable reads a commit and its root tree. A ref may also name something else.

@@ -251,6 +251,13 @@ func TestARefusalIsNotStale(t *testing.T) {
 				},
 				ref: "refs/heads/main", words: "frozen until Monday",
 			},
+			"a hook speaks of what it expected": {
+				prepare: func(t *testing.T, dir string) {
+					hook := "#!/bin/sh\necho 'the subject is x, but expected JIRA-1; please fetch first. failed to lock' >&2\nexit 1\n"
+					check(t, os.WriteFile(filepath.Join(dir, "hooks", "pre-receive"), []byte(hook), 0o755))
+				},
+				ref: "refs/heads/main", words: "but expected JIRA-1",
+			},
 			"a branch lies in a branch's way": {
 				prepare: func(*testing.T, string) {},
 				ref:     "refs/heads/main/sub", words: "cannot create",
@@ -561,4 +568,25 @@ func FuzzParseRemoteShowsNoUserinfo(f *testing.F) {
 			t.Errorf("shown is %q", got.shown)
 		}
 	})
+}
+
+func TestWordsOfALostRace(t *testing.T) {
+	for name, c := range map[string]struct {
+		words string
+		said  []string
+		want  bool
+	}{
+		"GitHub's status":          {"refs/heads/main: cannot lock ref 'refs/heads/main': is at 1 but expected 2", nil, true},
+		"Git's own line":           {"refs/heads/main: failed to update ref", []string{"x", "error: cannot lock ref 'refs/heads/main': is at 1 but expected 2"}, true},
+		"a lock of another":        {"", []string{"error: cannot lock ref 'refs/heads/main': Unable to create 'main.lock': File exists."}, true},
+		"a branch in the way":      {"refs/heads/a/b: failed to update ref", []string{"error: cannot lock ref 'refs/heads/a/b': 'refs/heads/a' exists; cannot create 'refs/heads/a/b'"}, false},
+		"a hook's words":           {"refs/heads/main: pre-receive hook declined", []string{"stale info, but expected more"}, false},
+		"a hook in Git's words":    {"refs/heads/main: hook declined", []string{"error: cannot lock ref"}, false},
+		"words without any status": {"", []string{"fetch first, says the rule"}, false},
+		"a protected branch":       {"refs/heads/main: protected branch hook declined", []string{"error: GH006: at least 1 approval, but expected 2"}, false},
+	} {
+		if got := lostRace(c.words, c.said); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -57,6 +58,20 @@ func (s *Known) Add(values ...string) {
 func (s *Known) AddLogin(user, password string) {
 	if len(password) >= minSecretBytes {
 		s.Add(user+":"+password, password)
+	}
+}
+
+// AddProxy remembers the password by which a request goes through a proxy.
+func (s *Known) AddProxy(t *http.Transport, req *http.Request) {
+	if t == nil || t.Proxy == nil {
+		return
+	}
+	proxy, err := t.Proxy(req)
+	if err != nil || proxy == nil {
+		return // then none was sent
+	}
+	if password, ok := proxy.User.Password(); ok {
+		s.AddLogin(proxy.User.Username(), password)
 	}
 }
 

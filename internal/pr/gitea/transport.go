@@ -122,6 +122,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	_, token, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	t.secrets.Add(token)
+	t.secrets.AddProxy(t.base, out)
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		body = []byte(t.secrets.Cut(string(body)))
 		resp.Header.Set("Location", t.secrets.Cut(resp.Header.Get("Location")))

@@ -202,6 +202,7 @@ func (t *transport) send(r *http.Request, token string) (*http.Response, error) 
 		return nil, t.tooLate(ctx, r, err)
 	}
 	t.secrets.Add(token)
+	t.secrets.AddProxy(t.base, out)
 	if resp.StatusCode != http.StatusOK || strings.HasSuffix(r.URL.Path, "/graphql") { // errors of GraphQL are answers, too
 		setBody(resp, []byte(t.secrets.Cut(string(bodyOf(resp)))))
 	}
