@@ -252,6 +252,9 @@ func (b *Bot) conclude(ctx context.Context, s Situation, j Judged) (merged bool,
 	if !j.wantsMerge() {
 		return false, nil
 	}
+	if j.Env.Update != nil && !s.Asked {
+		return false, nil // nobody knows whether anything offers this
+	}
 	message, err := b.squashMessage(s, j)
 	if err != nil {
 		return false, err

@@ -166,6 +166,10 @@ func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr
 		if reason == "" && !proved {
 			reason = s.differs(env, block, head)
 		}
+		// Where these gates are closed, they say more.
+		if reason == "" && !proved && v.passes("policy") && v.passes("upstream") && (env.Update == nil || s.Asked) {
+			reason = s.unfounded(env, block, head)
+		}
 	}
 	if reason != "" {
 		v = verdict(append(v.Gates, GateResult{Gate: "head", State: Pending, Reason: reason}))
@@ -177,7 +181,6 @@ func (plan *Plan) judge(s Situation, env policy.Environment, p pr.Pull, block pr
 // speaks of, "" when it is: who wrote the commit and what its trailers say proves
 // nothing, as anybody who may push can write both.
 func (s Situation) differs(env policy.Environment, block pr.Block, head BranchHead) string {
-	app, _ := s.Envs[env.Name].App(block.App)
 	m := Move{Env: env, App: block.App}
 	for _, name := range block.Policies {
 		p, ok := findPolicy(s, name)
@@ -187,11 +190,44 @@ func (s Situation) differs(env policy.Environment, block pr.Block, head BranchHe
 		want := refTail(block.Values[name])
 		m.Sets = append(m.Sets, patch.Set{Policy: name, Ref: image.Ref{Repo: p.Image, Tag: image.Tag(want.tag), Digest: image.Digest(want.digest)}})
 	}
-	m.fill(app)
-	if m.Content != block.Content || !current(head, m, s) {
+	if s.otherwise(&m, block, head) {
 		return "the branch changes something else than its text says; close this and delete the branch to have it made anew"
 	}
 	return ""
+}
+
+// unfounded returns how a head is not the base plus exactly what the environment
+// before holds, or registries offer, of the policies that its block names; "" when
+// it is. The block's own values are no source: whoever made the branch wrote them.
+func (s Situation) unfounded(env policy.Environment, block pr.Block, head BranchHead) string {
+	m := Move{Env: env, App: block.App, FromCommit: s.Commit}
+	app, _ := s.Envs[env.Name].App(block.App)
+	what := "policies choose now"
+	if env.Update != nil {
+		m.From = FromRegistry
+		fromChoices(&m, s, app)
+	} else {
+		m.From = env.From[0]
+		what = m.From + " holds now"
+		up, _ := s.Envs[m.From].App(block.App)
+		fromUpstream(&m, s, up, app)
+	}
+	m.Sets = slices.DeleteFunc(m.Sets, func(set patch.Set) bool { return !slices.Contains(block.Policies, set.Policy) })
+	if !s.otherwise(&m, block, head) && maps.Equal(blockOf(Proposal{Move: m}).Values, block.Values) {
+		return ""
+	}
+	if len(m.Hold) > 0 {
+		return strings.Join(m.Hold, "; ")
+	}
+	return "the branch is not " + s.Branch + " with exactly what " + what + "; close this and delete the branch to have it made anew"
+}
+
+// otherwise reports whether a head is not the base with exactly m's edits. It fills
+// m.
+func (s Situation) otherwise(m *Move, block pr.Block, head BranchHead) bool {
+	app, _ := s.Envs[m.Env.Name].App(m.App)
+	m.fill(app)
+	return m.Content != block.Content || !current(head, *m, s)
 }
 
 // judgeReverts closes a pull request whose values a person took back on the base

@@ -60,6 +60,11 @@ func (v Verdict) Missing() []GateResult {
 	return out
 }
 
+// passes reports whether no gate of a name is closed.
+func (v Verdict) passes(gate string) bool {
+	return !slices.ContainsFunc(v.Gates, func(g GateResult) bool { return g.Gate == gate && g.State != Pass })
+}
+
 // Judge decides on an open pull request that carries block into env. Unknown is
 // closed: a gate that cannot be evaluated does not pass.
 func Judge(s Situation, env policy.Environment, p pr.Pull, block pr.Block) Verdict {
@@ -135,8 +140,15 @@ func judgeUpstream(env policy.Environment, up AppState, ok bool, block pr.Block)
 		if !ok {
 			return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s has no marker of %s any more", from, name)}
 		}
-		if string(have.Tag) != want.tag || (have.Digest != "" && want.digest != "" && string(have.Digest) != want.digest) {
+		if string(have.Tag) != want.tag {
 			return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s holds %s %s, not %s", from, name, version(have), want.tag)}
+		}
+		if want.digest != "" && string(have.Digest) != want.digest {
+			holds := "no digest"
+			if have.Digest != "" {
+				holds = short(string(have.Digest))
+			}
+			return GateResult{Gate: "upstream", State: Pending, Reason: fmt.Sprintf("%s holds %s of %s %s, not %s", from, holds, name, version(have), short(want.digest))}
 		}
 	}
 	return GateResult{Gate: "upstream", State: Pass, Reason: from + " holds exactly these values"}
@@ -170,7 +182,11 @@ func judgePolicies(s Situation, env policy.Environment, block pr.Block) GateResu
 			return pending("policy %s: %s", name, s.trouble(s.Choices[i]))
 		case string(s.Choices[i].Selected) != want.tag:
 			return pending("policy %s does not choose %s any more, but %s", name, want.tag, s.Choices[i].Selected)
-		case s.Choices[i].Wanted && want.digest != "" && s.Choices[i].Ref.Digest != "" && string(s.Choices[i].Ref.Digest) != want.digest:
+		case !s.Choices[i].Wanted:
+			return pending("policy %s wants nothing else than %s holds", name, env.Name)
+		case want.digest != "" && s.Choices[i].Ref.Digest == "":
+			return pending("policy %s chooses %s without a digest, not %s", name, want.tag, short(want.digest))
+		case want.digest != "" && string(s.Choices[i].Ref.Digest) != want.digest:
 			return pending("policy %s chooses %s of %s, not %s", name, short(string(s.Choices[i].Ref.Digest)), want.tag, short(want.digest))
 		}
 	}
