@@ -19,7 +19,8 @@ import (
 const (
 	raceWriters = 10
 	raceTries   = 5                     // of one tick; then the next tick tries again
-	racePause   = 50 * time.Millisecond // doubled after each lost race of a tick
+	racePause   = 50 * time.Millisecond // doubled after each lost race of a tick, at random around it, as the bot does
+	raceTick    = 4 * time.Second       // from tick to tick, far less than bots wait
 )
 
 // land puts a file on main: what a tick does, and the next one when five races in
@@ -42,18 +43,30 @@ func land(ctx context.Context, r *Repo, name string) (lost int, err error) {
 			return lost, err
 		}
 		lost++
-		wait := time.Duration(rand.Int64N(int64(racePause) << (try % raceTries)))
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return lost, ctx.Err()
+		wait := racePause << ((try - 1) % raceTries)
+		if try%raceTries == 0 {
+			wait = raceTick
 		}
+		if err := around(ctx, wait); err != nil {
+			return lost, err
+		}
+	}
+}
+
+// around waits about so long, at random.
+func around(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-time.After(wait/2 + rand.N(wait)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
 // byHand pushes commits with the git program until stop is closed, a pause after
 // each, as a person does, who pulls and pushes again when somebody was faster.
-func byHand(url, dir string, pause time.Duration, stop <-chan struct{}) (landed []string, err error) {
+// The longest is how long one of them took to land.
+func byHand(url, dir string, pause time.Duration, stop <-chan struct{}) (landed []string, longest time.Duration, err error) {
 	run := func(args ...string) error {
 		cmd := exec.Command("git", args...)
 		cmd.Dir = dir
@@ -63,46 +76,57 @@ func byHand(url, dir string, pause time.Duration, stop <-chan struct{}) (landed 
 		return nil
 	}
 	if err := run("clone", "--quiet", url, "."); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for n := 0; ; n++ {
 		if n > 0 { // the first at once
 			select {
 			case <-stop:
-				return landed, nil
+				return landed, longest, nil
 			case <-time.After(pause):
 			}
 		}
 		name := fmt.Sprintf("hand/%d", n)
 		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "hand"), 0o700), os.WriteFile(filepath.Join(dir, name), []byte("x\n"), 0o600)); err != nil {
-			return landed, err
+			return landed, longest, err
 		}
+		begun := time.Now()
 		if err := errors.Join(run("add", name), run("commit", "--quiet", "-m", name)); err != nil {
-			return landed, err
+			return landed, longest, err
 		}
 		for run("push", "--quiet", "origin", "main") != nil {
 			if err := run("pull", "--quiet", "--rebase", "origin", "main"); err != nil {
-				return landed, err
+				return landed, longest, err
 			}
 		}
+		longest = max(longest, time.Since(begun))
 		landed = append(landed, name)
 	}
 }
 
+// race is what became of ten writers and a person on one branch.
+type race struct {
+	dir     string
+	names   []string // that must be there
+	lost    int      // races, by the writers
+	hand    int      // commits that landed by hand
+	longest time.Duration
+}
+
 // raced lets ten writers put n files each on one branch while a person pushes by
-// hand, and returns what must be there and how many races the writers lost.
-func raced(t testing.TB, n int, pause time.Duration) (dir string, names []string, lost int) {
+// hand.
+func raced(t testing.TB, n int, pause time.Duration) (out race) {
 	t.Helper()
 	root := t.TempDir()
-	dir = bare(t, root, "config.git")
-	put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	out.dir = bare(t, root, "config.git")
+	put(t, out.dir, "main", "", map[string]string{"a": "0\n"})
 	url := githttp.Serve(t, root, githttp.Options{}) + "/config.git"
 	stop, hand := make(chan struct{}), make(chan error, 1)
 	var byHandLanded []string
 	clone := t.TempDir()
 	go func() {
 		var err error
-		byHandLanded, err = byHand(url, clone, pause, stop)
+		byHandLanded, out.longest, err = byHand(url, clone, pause, stop)
 		hand <- err
 	}()
 	var mu sync.Mutex
@@ -111,6 +135,12 @@ func raced(t testing.TB, n int, pause time.Duration) (dir string, names []string
 		r := open(t, Config{URL: url, Branch: "main"})
 		wg.Go(func() {
 			for i := range n {
+				if i > 0 {
+					if err := around(t.Context(), raceTick); err != nil {
+						t.Error(err)
+						return
+					}
+				}
 				name := fmt.Sprintf("w%d/%d", w, i)
 				l, err := land(t.Context(), r, name)
 				if err != nil {
@@ -118,7 +148,7 @@ func raced(t testing.TB, n int, pause time.Duration) (dir string, names []string
 					return
 				}
 				mu.Lock()
-				lost, names = lost+l, append(names, name)
+				out.lost, out.names = out.lost+l, append(out.names, name)
 				mu.Unlock()
 			}
 		})
@@ -128,7 +158,8 @@ func raced(t testing.TB, n int, pause time.Duration) (dir string, names []string
 	if err := <-hand; err != nil {
 		t.Error(err)
 	}
-	return dir, append(names, byHandLanded...), lost
+	out.hand, out.names = len(byHandLanded), append(out.names, byHandLanded...)
+	return out
 }
 
 // landed compares what is on main with what was said to have landed.
@@ -150,25 +181,28 @@ func landed(t testing.TB, dir string, names []string) {
 }
 
 func TestTenWritersAndAPersonLoseNothing(t *testing.T) {
-	dir, names, lost := raced(t, 1, 50*time.Millisecond)
-	landed(t, dir, names)
-	if len(names) <= raceWriters {
-		t.Errorf("%d landed, none of them by hand", len(names))
+	r := raced(t, 1, 50*time.Millisecond)
+	landed(t, r.dir, r.names)
+	if r.hand == 0 {
+		t.Errorf("%d landed, none of them by hand", len(r.names))
 	}
-	t.Logf("%d commits landed, of which %d by hand; %d races were lost", len(names), len(names)-raceWriters, lost)
+	t.Logf("%d commits landed, of which %d by hand; %d races were lost", len(r.names), r.hand, r.lost)
 }
 
 // BenchmarkTenWritersAndAPerson is the time until each of ten writers put three
-// commits on one branch over http, while a person pushes by hand every second.
+// commits on one branch over http, one a tick, while a person pushes by hand a
+// second after each push that landed.
 func BenchmarkTenWritersAndAPerson(b *testing.B) {
-	var all, lost int
+	var lost, hand int
+	var longest time.Duration
 	for range b.N {
-		dir, names, l := raced(b, 3, time.Second)
+		r := raced(b, 3, time.Second)
 		b.StopTimer()
-		landed(b, dir, names)
-		all, lost = all+len(names), lost+l
+		landed(b, r.dir, r.names)
+		lost, hand, longest = lost+r.lost, hand+r.hand, max(longest, r.longest)
 		b.StartTimer()
 	}
-	b.ReportMetric(float64(all)/float64(b.N), "commits/op")
+	b.ReportMetric(float64(hand)/float64(b.N), "by-hand/op")
+	b.ReportMetric(longest.Seconds(), "longest-s-by-hand")
 	b.ReportMetric(float64(lost)/float64(b.N), "lost-races/op")
 }
