@@ -136,6 +136,9 @@ func (e *examination) pushes(env policy.Environment) {
 	switch {
 	case r.Push:
 		e.ok("push", env.Name, "we may push to %s", e.Branch)
+	case r.PushUnknown:
+		e.add(Finding{Check: "push", Object: env.Name, Level: Warning, Message: fmt.Sprintf("it has merge: push, and whether we may push to %s is not known", e.Branch),
+			Why: "if we may not, new versions would never enter it", Remedy: e.pushWay()})
 	case len(r.Unknown) > 0 && !r.Protected:
 		// Said already: not known.
 	default:

@@ -159,6 +159,7 @@ const (
 type MergeRequest struct {
 	Number  int
 	Head    string // must still be the head, else ErrHeadMoved
+	Base    string // must still be the base, else ErrHeadMoved; "": not looked at
 	Message string // of the squash or merge commit: subject, body and trailers
 	Method  Method // "": the forge's Config says, else squash where it is allowed
 	// Bypass: a right to merge past the forge's own rules may be used. Never for
@@ -219,8 +220,10 @@ type Rules struct {
 	// Push: we may push to it without a pull request; Bypass: we may merge past
 	// the rules.
 	Push, Bypass bool
+	// PushUnknown: what would say whether we may push cannot be read. Push is false then.
+	PushUnknown  bool
 	NoMerge      string // why we may not merge at all, in the forge's terms; "": nothing is known against it
-	Approvals    int // that it asks for, of people with the right to write
+	Approvals    int    // that it asks for, of people with the right to write
 	CodeOwners   bool
 	DismissStale bool // a new head drops approvals
 	LastPush     bool // the last push must be approved by somebody else

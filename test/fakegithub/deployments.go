@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 )
 
 type deployment struct {
@@ -154,7 +155,7 @@ func createDeploymentStatus(c *call) (*answer, error) {
 	if !slices.Contains(states, in.State) {
 		return nil, invalid("DeploymentStatus", "state", "invalid", "State is not included in the list")
 	}
-	if len(in.Description) > maxDescription {
+	if utf8.RuneCountInString(in.Description) > maxDescription {
 		return nil, invalid("DeploymentStatus", "description", "custom", "description is too long (maximum is 140 characters)")
 	}
 	if in.Environment == "" {

@@ -210,7 +210,8 @@ func (st *stage) refOperations(bot *asker, head string) {
 func (st *stage) deploymentOperations(t *testing.T, bot *asker) {
 	bot.do(409, "POST", "deployments", obj{"ref": "towpath/dev/web", "environment": "dev", "auto_merge": false}) // its checks failed
 	id := bot.id(bot.do(201, "POST", "deployments", obj{"ref": "towpath/dev/web", "environment": "dev", "auto_merge": false, "required_contexts": []string{}, "payload": obj{"app": "web"}}))
-	bot.do(201, "POST", fmt.Sprintf("deployments/%d/statuses", id), obj{"state": "success", "description": "Runs.", "environment_url": "https://dev.example"})
+	bot.do(201, "POST", fmt.Sprintf("deployments/%d/statuses", id), obj{"state": "success", "description": strings.Repeat("…", 140), "environment_url": "https://dev.example"})
+	bot.do(422, "POST", fmt.Sprintf("deployments/%d/statuses", id), obj{"state": "success", "description": strings.Repeat("x", 141)})
 	wantAt(t, bot.do(200, "GET", "deployments?environment=dev", nil), id, 0, "id")
 	again := bot.id(bot.do(201, "POST", "deployments", obj{"ref": "main", "environment": "dev"}))
 	bot.do(201, "POST", fmt.Sprintf("deployments/%d/statuses", again), obj{"state": "success"})

@@ -17,6 +17,7 @@ func mergeCases() []testCase {
 		{"a merge again is the same commit", nil, mergedTwice},
 		{"a merge whose answer was lost is found", needsLose, mergeLost},
 		{"another head is never merged", nil, mergeOfOtherHead},
+		{"what is onto another base is never merged", nil, mergeOntoOtherBase},
 		{"a conflict is told apart and nothing is merged", nil, mergeConflict},
 		{"what the base got meanwhile stays", nil, mergeOnMovedBase},
 		{"a branch of somebody else's stays after its merge", nil, mergeOfPersons},
@@ -96,8 +97,9 @@ func mergedBy(method pr.Method) func(*stage) {
 		if got.Open || got.MergeCommit != commit || got.Closed.IsZero() || got.ClosedBy != s.Forge.User() {
 			s.Errorf("listed as %+v", got)
 		}
-		if head := s.head(branch); head != "" {
-			s.Errorf("the branch is still there, at %s", head)
+		// It may be gone or left: who deletes it must know that it has not moved.
+		if head := s.head(branch); head != "" && head != r.Head {
+			s.Errorf("the branch is at %s, was at %s", head, r.Head)
 		}
 	}
 }
@@ -146,6 +148,22 @@ func mergeOfOtherHead(s *stage) {
 	s.see(p.Number, "at the new head", func(p pr.Pull) bool { return p.Head == moved && p.Open })
 	s.refused("the head moved", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, pr.ErrHeadMoved)
 	s.merge(s.Forge, pr.MergeRequest{Number: p.Number, Head: moved, Message: message})
+}
+
+func mergeOntoOtherBase(s *stage) {
+	const other = "release"
+	p, r := s.propose()
+	m := pr.MergeRequest{Number: p.Number, Head: r.Head, Base: other, Message: message}
+	s.saysWhy(s.refused("another base", m, pr.ErrHeadMoved), other)
+	m.Base = base
+	commit := s.merge(s.Forge, m)
+	if got := s.head(base); got != commit {
+		s.Errorf("%s is at %s, the merge is said to be %s", base, got, commit)
+	}
+	m.Base = other
+	if _, err := s.Forge.Merge(s.Context(), m); !errors.Is(err, pr.ErrHeadMoved) {
+		s.Errorf("merged into another base: %v", err)
+	}
 }
 
 func mergeConflict(s *stage) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +23,9 @@ const (
 // detailsJSON is what GraphQL tells of a pull request.
 type detailsJSON struct {
 	HeadRefOid       string
+	BaseRefName      string
+	State            string
+	UpdatedAt        time.Time
 	IsInMergeQueue   bool
 	AutoMergeRequest *struct{ EnabledAt string }
 	TimelineItems    struct {
@@ -39,6 +41,9 @@ type detailsJSON struct {
 			}
 		}
 	}
+
+	statuses []pr.Check // of the head, where GraphQL does not tell all checks
+	partly   bool       // it does not
 }
 
 type pageInfo struct {
@@ -113,7 +118,7 @@ const (
 
 	// detailsFields of one pull request: %[1]d is its number, %[2]d the page.
 	detailsFields = `pull%[1]d: pullRequest(number: %[1]d) {
-    headRefOid isInMergeQueue autoMergeRequest { enabledAt }
+    headRefOid baseRefName state updatedAt isInMergeQueue autoMergeRequest { enabledAt }
     timelineItems(itemTypes: [CLOSED_EVENT], last: 1) { nodes { __typename ... on ClosedEvent { actor ` + actorFields + ` } } }
     reviews(last: %[2]d) ` + reviewFields + `
     comments(last: %[2]d) ` + commentFields + `
@@ -135,7 +140,7 @@ func (f *Forge) loadDetails(ctx context.Context, numbers []int) error {
 // long comments.
 func (f *Forge) loadBatch(ctx context.Context, batch []int, page int) error {
 	err := f.readDetails(ctx, batch, page)
-	if !errors.Is(err, errTooLarge) && status(err) < http.StatusInternalServerError {
+	if !tooMuch(err) {
 		return err
 	}
 	switch {
@@ -169,25 +174,32 @@ func (f *Forge) readDetails(ctx context.Context, batch []int, page int) error {
 	query.WriteString("}}")
 	var data struct{ Repository map[string]*detailsJSON }
 	a, err := f.ask(ctx, query.String(), f.variables(), &data)
-	var partly *graphqlError
-	if err != nil && !(errors.As(err, &partly) && data.Repository != nil) {
+	lost, err := f.lost(err)
+	if err != nil {
 		return err
 	}
-	if partly != nil {
-		f.cfg.Logger.Warn("GitHub tells details of pull requests only in part", "error", partly)
-	}
+	date := dateOf(a.header, f.cfg.Now())
 	for _, n := range batch {
 		d := data.Repository["pull"+strconv.Itoa(n)]
+		if d == nil && lost[n] != lostAll {
+			return fmt.Errorf("read GitHub's answer: pull request %d is missing in it", n)
+		}
 		if d == nil { // it is gone, or we may not see it any more
-			if _, err := f.readPull(ctx, n); err != nil && !errors.Is(err, pr.ErrNotFound) {
+			switch _, err := f.readPull(ctx, n); {
+			case errors.Is(err, pr.ErrNotFound):
+				continue
+			case err != nil:
 				return err
 			}
-			continue
+			return fmt.Errorf("GitHub tells of pull request %d, and not its details", n)
 		}
+		d.partly = lost[n] == lostChecks
 		if err := f.completeDetails(ctx, n, d, page); err != nil {
 			return err
 		}
-		f.apply(n, d, dateOf(a.header, f.cfg.Now()), writes[n])
+		if err := f.apply(ctx, n, d, date, writes[n]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -225,6 +237,10 @@ func (f *Forge) completeDetails(ctx context.Context, number int, d *detailsJSON,
 	for n := 0; contexts != nil && contexts.PageInfo.HasNextPage && n < maxBackPages; n++ {
 		fields := fmt.Sprintf("commits(last: 1) { nodes { commit { oid statusCheckRollup { contexts(first: %[2]d, after: $cursor) "+contextFields+" } } } }", number, page)
 		more, err := ask(fields, contexts.PageInfo.EndCursor)
+		var e *graphqlError
+		if errors.As(err, &e) && e.all(ofChecks) {
+			d.partly, err = true, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -233,6 +249,13 @@ func (f *Forge) completeDetails(ctx context.Context, number int, d *detailsJSON,
 			break
 		}
 		contexts.Nodes, contexts.PageInfo = append(contexts.Nodes, next.Nodes...), next.PageInfo
+	}
+	if d.partly {
+		var err error
+		d.statuses, err = f.readStatuses(ctx, d.HeadRefOid)
+		if err != nil && !errors.Is(err, pr.ErrForbidden) && !errors.Is(err, pr.ErrNotFound) { // else we may read none at all
+			return err
+		}
 	}
 	return nil
 }
@@ -243,33 +266,6 @@ func (d *detailsJSON) contexts() *contextsJSON {
 		return nil
 	}
 	return &d.Commits.Nodes[0].Commit.StatusCheckRollup.Contexts
-}
-
-// apply takes up details that were read at date, GitHub's time.
-func (f *Forge) apply(number int, d *detailsJSON, date time.Time, writes int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	k := f.known[number]
-	if k == nil {
-		return
-	}
-	p := &k.pull
-	p.Reviews = d.reviews()
-	p.Comments = d.comments()
-	p.Queued = p.Open && (d.IsInMergeQueue || d.AutoMergeRequest != nil)
-	p.ClosedBy = ""
-	if closings := d.TimelineItems.Nodes; !p.Open && len(closings) > 0 {
-		p.ClosedBy = closings[0].Actor.login()
-	} else if p.Merged {
-		p.ClosedBy = nobody
-	}
-	fits := d.HeadRefOid == p.Head
-	if fits {
-		p.Checks = d.checks()
-	}
-	k.stale = !fits && p.Open || k.writes != writes
-	k.young = !date.After(p.Updated)
-	k.read, k.created = f.cfg.Now(), false
 }
 
 func (d *detailsJSON) reviews() []pr.Review {
@@ -309,15 +305,17 @@ func (j commentJSON) value() pr.Comment {
 	return c
 }
 
-// checks are of the head as GraphQL sees it.
+// checks are of the head as GraphQL sees it; statuses as REST does, where GraphQL tells not all.
 func (d *detailsJSON) checks() []pr.Check {
+	all := slices.Clone(d.statuses)
 	contexts := d.contexts()
 	if contexts == nil {
-		return nil
+		return all
 	}
-	var all []pr.Check
 	for _, n := range contexts.Nodes {
-		all = append(all, n.value(d.Commits.Nodes[0].Commit.Oid))
+		if n.Kind == "CheckRun" || n.Kind == "StatusContext" && !d.partly {
+			all = append(all, n.value(d.Commits.Nodes[0].Commit.Oid))
+		}
 	}
 	return all
 }

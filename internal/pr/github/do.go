@@ -99,6 +99,7 @@ func (f *Forge) ask(ctx context.Context, query string, variables map[string]any,
 		for _, one := range body.Errors {
 			e.kinds = append(e.kinds, one.Type)
 			e.messages = append(e.messages, one.Message)
+			e.paths = append(e.paths, one.Path)
 		}
 		if limit := f.transport.graphqlLimit(e.kinds, e.messages); limit != nil {
 			return a, limit
@@ -106,8 +107,11 @@ func (f *Forge) ask(ctx context.Context, query string, variables map[string]any,
 		failed = e
 	}
 	if len(body.Data) > 0 && out != nil {
-		if err := json.Unmarshal(body.Data, out); err != nil && failed == nil {
-			return a, fmt.Errorf("read GitHub's answer: %w", err)
+		if err := json.Unmarshal(body.Data, out); err != nil {
+			if failed == nil {
+				failed = fmt.Errorf("read GitHub's answer: %w", err)
+			}
+			return a, &plainError{failed.Error(), err} // nothing of it can be believed
 		}
 	}
 	return a, failed
@@ -173,10 +177,23 @@ func (e *plainError) Error() string { return e.text }
 func (e *plainError) Unwrap() error { return e.err }
 
 // graphqlError are the errors of a GraphQL answer.
-type graphqlError struct{ kinds, messages []string }
+type graphqlError struct {
+	kinds, messages []string
+	paths           [][]any // of the fields that are null because of them; nil: of none in particular
+}
 
 func (e *graphqlError) Error() string {
 	return "GitHub answered: " + oneLine(strings.Join(e.messages, "; "), maxServerText)
+}
+
+// all reports whether every error is of a field whose path is so.
+func (e *graphqlError) all(so func(path []any) bool) bool {
+	return len(e.paths) > 0 && !slices.ContainsFunc(e.paths, func(path []any) bool { return !so(path) })
+}
+
+// within reports whether an error's path begins with a name: "query" is of the query itself.
+func (e *graphqlError) within(name string) bool {
+	return slices.ContainsFunc(e.paths, func(path []any) bool { return len(path) > 0 && path[0] == name })
 }
 
 // Is implements errors.Is.

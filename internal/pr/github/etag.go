@@ -9,7 +9,7 @@ import (
 
 const (
 	maxCached = 32 << 20 // bytes of all bodies that are kept
-	maxKept   = 4 << 20  // bytes of one
+	maxKept   = maxBody  // bytes of one: a hundred pull requests may have long texts
 )
 
 // fromCache marks an answer that GitHub said is still the one it gave before.

@@ -29,6 +29,8 @@ const (
 
 // views are what was read of pull requests. All of it is a cache.
 type views struct {
+	saidOnce sync.Once // that GitHub does not tell all checks
+
 	mu    sync.Mutex // guards what follows, and what it leads to
 	known map[int]*known
 	bases map[string]*view

@@ -19,8 +19,9 @@ const (
 	maxWhy         = 8           // reasons that an error names
 )
 
-// Merge merges a pull request whose head is m.Head, and deletes its branch where it is one of ours and still
-// there. What is merged already, with that head, is no error. pr.ErrNotReady comes with what is missing.
+// Merge merges a pull request whose head is m.Head. What is merged already, with that head, is no error.
+// pr.ErrNotReady comes with what is missing. The branch stays: to look where it is and then to delete it would
+// lose what is pushed in between.
 func (f *Forge) Merge(ctx context.Context, m pr.MergeRequest) (string, error) {
 	commit, err := f.merge(ctx, m)
 	if err != nil {
@@ -35,10 +36,13 @@ func (f *Forge) merge(ctx context.Context, m pr.MergeRequest) (string, error) {
 		return "", err
 	}
 	if j.MergedAt != nil {
-		f.deleteBranch(ctx, j)
 		return j.MergeCommit, nil
 	}
-	blocked := j.MergeableState == "blocked" || j.MergeableState == "behind"
+	if hasLabel(j.labels(), pr.LabelHold) {
+		return "", f.changed(m.Number, "somebody holds it")
+	}
+	// What GitHub would let pass for everybody; else it might be only us whom it lets pass.
+	blocked := !slices.Contains([]string{"clean", "unstable", "has_hooks"}, j.MergeableState)
 	headline, body, _ := strings.Cut(strings.TrimSpace(m.Message), "\n")
 	body = strings.TrimSpace(body)
 	method := m.Method
@@ -47,6 +51,7 @@ func (f *Forge) merge(ctx context.Context, m pr.MergeRequest) (string, error) {
 	}
 	err = f.enqueue(ctx, handover{
 		number: m.Number, node: j.Node, base: j.Base.Ref, head: m.Head, method: method, headline: headline, body: body, blocked: blocked,
+		updated: j.Updated,
 	})
 	if !errors.Is(err, pr.ErrUnsupported) {
 		return "", err
@@ -61,7 +66,6 @@ func (f *Forge) merge(ctx context.Context, m pr.MergeRequest) (string, error) {
 	f.remember(m.Number, func(p *pr.Pull) {
 		p.Open, p.Merged, p.MergeCommit, p.ClosedBy, p.Queued = false, true, commit, f.user, false
 	})
-	f.deleteBranch(ctx, j)
 	return commit, nil
 }
 
@@ -74,6 +78,8 @@ func (f *Forge) mergeable(ctx context.Context, m pr.MergeRequest) (pullJSON, err
 			return j, err
 		case j.Head.SHA != m.Head:
 			return j, movedTo(j.Head.SHA, m.Head)
+		case m.Base != "" && j.Base.Ref != m.Base: // other rules, other gates
+			return j, fmt.Errorf("%w: its base is %s now, not %s", pr.ErrHeadMoved, oneLine(j.Base.Ref, maxServerText), m.Base)
 		case j.MergedAt != nil:
 			return j, nil
 		case j.State != "open":
@@ -82,7 +88,7 @@ func (f *Forge) mergeable(ctx context.Context, m pr.MergeRequest) (pullJSON, err
 			return j, fmt.Errorf("%w: it is a draft", pr.ErrNotReady)
 		case j.Mergeable != nil && !*j.Mergeable || j.MergeableState == "dirty":
 			return j, pr.ErrConflict
-		case j.Mergeable != nil:
+		case j.Mergeable != nil && j.MergeableState != "" && j.MergeableState != "unknown":
 			return j, nil
 		case n == mergeableReads:
 			return j, fmt.Errorf("%w: GitHub has not found out yet whether it can be merged", pr.ErrNotReady)
@@ -237,23 +243,4 @@ func (f *Forge) missing(ctx context.Context, number int) ([]string, error) {
 		}
 	}
 	return slices.Compact(why), nil
-}
-
-// deleteBranch deletes a merged branch of ours that nobody has pushed to since. It is a courtesy: what fails
-// here is logged.
-func (f *Forge) deleteBranch(ctx context.Context, j pullJSON) {
-	p := j.value()
-	if !f.ours(p) {
-		return
-	}
-	at, err := f.branchHead(ctx, p.Branch)
-	if err == nil && at == p.Head {
-		_, err = f.do(ctx, http.MethodDelete, f.repoPath("git/refs/heads/")+escapeRef(p.Branch), nil, nil)
-		if s := status(err); s == http.StatusUnprocessableEntity || s == http.StatusNotFound {
-			err = nil // gone already
-		}
-	}
-	if err != nil {
-		f.cfg.Logger.Warn("the merged branch stays", "branch", p.Branch, "error", err)
-	}
 }

@@ -115,14 +115,18 @@ func (g *gathering) protection(ctx context.Context) error {
 	case refused.says("branch not protected"):
 		return nil
 	}
-	g.wanted = append(g.wanted, wantedChecks(state.Protection.Checks.Contexts, state.Protection.Checks.Checks)...)
+	checks := wantedChecks(state.Protection.Checks.Contexts, state.Protection.Checks.Checks)
+	g.wanted = append(g.wanted, checks...)
 	need := "only an administrator of the repository sees it"
 	if g.f.cfg.App != nil {
 		need = "give the App Administration: read"
 	}
 	g.unknown("the classic protection of %s but for its required checks (approvals, who may push): %s", g.branch, need)
 	g.bars++ // which we do not know a way past
-	g.rules.Push = false
+	g.hidden = true
+	if len(checks) > 0 { // nothing that is pushed has them
+		g.rules.Push = false
+	}
 	return nil
 }
 

@@ -76,10 +76,16 @@ func (j pullJSON) value() pr.Pull {
 	if p.Merged && j.MergedBy.Login != "" {
 		p.ClosedBy = j.MergedBy.Login
 	}
-	for _, l := range j.Labels {
-		p.Labels = append(p.Labels, l.Name)
-	}
+	p.Labels = j.labels()
 	return p
+}
+
+func (j pullJSON) labels() []string {
+	var all []string
+	for _, l := range j.Labels {
+		all = append(all, l.Name)
+	}
+	return all
 }
 
 // ours reports whether a branch of the repository is one that Towpath makes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"towpath.dev/towpath/internal/pr"
 )
@@ -16,7 +17,8 @@ type handover struct {
 	base, head     string // branch, and the commit that must still be the head
 	method         pr.Method
 	headline, body string
-	blocked        bool // the forge's rules do not let it be merged now, as far as is known
+	blocked        bool      // the forge's rules do not let it be merged now, as far as is known
+	updated        time.Time // when it changed last
 }
 
 // standing is what GitHub is about to do with a pull request by itself.
@@ -27,6 +29,12 @@ type standing struct {
 	asked      bool // auto-merge is on
 	queue      bool // its base has a merge queue
 	allowed    bool // the repository knows auto-merge
+
+	base     string
+	updated  time.Time
+	date     time.Time   // GitHub's time
+	reviews  reviewsJSON // the last of them
+	comments commentsJSON
 }
 
 // enqueue hands a pull request over to the merge queue of its base, or asks for auto-merge. pr.ErrQueued
@@ -43,8 +51,13 @@ func (f *Forge) enqueue(ctx context.Context, h handover) error {
 		return pr.ErrUnsupported // whoever merges plainly finds that out
 	case s.head != h.head:
 		return fmt.Errorf("%w: it is at %s", pr.ErrHeadMoved, shortHash(s.head))
+	case h.base != "" && s.base != h.base:
+		return fmt.Errorf("%w: its base is %s now, not %s", pr.ErrHeadMoved, oneLine(s.base, maxServerText), h.base)
 	case s.waits:
 		return pr.ErrQueued
+	}
+	if why := f.news(h, s); why != "" {
+		return f.changed(h.number, why)
 	}
 	if s.queue {
 		err := f.joinQueue(ctx, s.node, h.head)
@@ -66,7 +79,11 @@ const standingQuery = `query($owner: String!, $name: String!, $number: Int!, $br
   repository(owner: $owner, name: $name) {
     autoMergeAllowed
     mergeQueue(branch: $branch) { id }
-    pullRequest(number: $number) { id headRefOid merged isInMergeQueue autoMergeRequest { enabledAt } }
+    pullRequest(number: $number) {
+      id headRefOid baseRefName merged updatedAt isInMergeQueue autoMergeRequest { enabledAt }
+      reviews(last: 100) ` + reviewFields + `
+      comments(last: 20) { nodes { fullDatabaseId viewerDidAuthor } }
+    }
   }
 }`
 
@@ -78,6 +95,10 @@ func (f *Forge) standing(ctx context.Context, number int, base string) (standing
 			MergeQueue       *struct{ ID string }
 			PullRequest      struct {
 				ID, HeadRefOid         string
+				BaseRefName            string
+				UpdatedAt              time.Time
+				Reviews                reviewsJSON
+				Comments               commentsJSON
 				Merged, IsInMergeQueue bool
 				AutoMergeRequest       *struct{ EnabledAt string }
 			}
@@ -87,13 +108,15 @@ func (f *Forge) standing(ctx context.Context, number int, base string) (standing
 	if base != "" {
 		variables["branch"] = base
 	}
-	if err := f.graphql(ctx, standingQuery, variables, &data); err != nil {
+	a, err := f.ask(ctx, standingQuery, variables, &data)
+	if err != nil {
 		return standing{}, err
 	}
 	r, p := data.Repository, data.Repository.PullRequest
 	return standing{
 		node: p.ID, head: p.HeadRefOid, merged: p.Merged, waits: p.IsInMergeQueue, asked: p.AutoMergeRequest != nil,
 		queue: r.MergeQueue != nil, allowed: r.AutoMergeAllowed,
+		base: p.BaseRefName, updated: p.UpdatedAt, date: dateOf(a.header, f.cfg.Now()), reviews: p.Reviews, comments: p.Comments,
 	}, nil
 }
 

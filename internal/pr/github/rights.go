@@ -93,9 +93,9 @@ func (f *Forge) repository(ctx context.Context) (repository, answer, error) {
 	return r, a, err
 }
 
-// Rights are what our credentials let us do. Missing are in GitHub's words, what is only sometimes needed
-// with what for: "Deployments: write (optional: …)". What a fine-grained token may is told by GitHub only
-// as far as its owner may do it.
+// Rights are what our credentials let us do. Missing and Optional are in GitHub's words, the latter with
+// what for: "Deployments: write (to show …)". What a fine-grained token may is told by GitHub only as far
+// as its owner may do it.
 func (f *Forge) Rights(ctx context.Context) (pr.Rights, error) {
 	r, a, err := f.repository(ctx)
 	if err != nil {
@@ -130,7 +130,7 @@ func (f *Forge) appRights(rights *pr.Rights, granted map[string]string, r reposi
 			rights.Missing = append(rights.Missing, p.String())
 		case p.area == "members" && r.Owner.Type != "Organization":
 		default:
-			rights.Missing = append(rights.Missing, fmt.Sprintf("%s (optional: %s)", p, p.optional))
+			rights.Optional = append(rights.Optional, fmt.Sprintf("%s (%s)", p, p.optional))
 		}
 	}
 }
@@ -151,7 +151,7 @@ func (f *Forge) tokenRights(rights *pr.Rights, h http.Header, r repository) {
 	}
 	org := slices.ContainsFunc(scopes, func(s string) bool { return s == "read:org" || s == "write:org" || s == "admin:org" })
 	if !org && r.Owner.Type == "Organization" {
-		rights.Missing = append(rights.Missing, "the scope read:org of the token (optional: for approvals of teams)")
+		rights.Optional = append(rights.Optional, "the scope read:org of the token (for approvals of teams)")
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 func TestRightsOfATokenAreTheRoleAndTheScopes(t *testing.T) {
 	const needsRole = "the role Write in acme/config for bot"
 	const needsRepo = "the scope repo of the token"
-	const needsOrg = "the scope read:org of the token (optional: for approvals of teams)"
+	const needsOrg = "the scope read:org of the token (for approvals of teams)"
 	for name, c := range map[string]struct {
 		role    string
 		private bool
@@ -29,8 +29,8 @@ func TestRightsOfATokenAreTheRoleAndTheScopes(t *testing.T) {
 		"of a reader":                      {"read", false, nil, pr.Rights{Read: true, Missing: []string{needsRole}}},
 		"a classic token with all":         {"write", true, []string{"repo", "read:org"}, pr.Rights{Read: true, Write: true}},
 		"for public repositories, private": {"write", true, []string{"public_repo", "admin:org"}, pr.Rights{Read: true, Missing: []string{needsRepo}}},
-		"for public repositories":          {"write", false, []string{"public_repo"}, pr.Rights{Read: true, Write: true, Missing: []string{needsOrg}}},
-		"without scopes":                   {"write", false, []string{}, pr.Rights{Read: true, Missing: []string{needsRepo, needsOrg}}},
+		"for public repositories":          {"write", false, []string{"public_repo"}, pr.Rights{Read: true, Write: true, Optional: []string{needsOrg}}},
+		"without scopes":                   {"write", false, []string{}, pr.Rights{Read: true, Missing: []string{needsRepo}, Optional: []string{needsOrg}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGround(t)
@@ -68,8 +68,9 @@ func TestRightsOfAnAppAreItsPermissions(t *testing.T) {
 	}
 	want := pr.Rights{User: "towpath[bot]", Read: true, Missing: []string{
 		"Pull requests: write", "Commit statuses: write",
-		"Deployments: write (optional: to show environments on GitHub's pages)",
-		"Administration: read (optional: to read the protection of branches)",
+	}, Optional: []string{
+		"Deployments: write (to show environments on GitHub's pages)",
+		"Administration: read (to read the protection of branches)",
 	}}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

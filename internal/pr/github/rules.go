@@ -35,8 +35,9 @@ type gathering struct {
 	methods []pr.Method      // that rulesets allow; nil: all
 	apps    map[int64]string // slugs of Apps by ID, as far as known
 	wanted  []wantedCheck
-	bars    int // rules between us and a merge …
-	passed  int // … and those of them that we may bypass
+	hidden  bool // who may push cannot be read
+	bars    int  // rules between us and a merge …
+	passed  int  // … and those of them that we may bypass
 }
 
 type wantedCheck struct {
@@ -67,6 +68,8 @@ func (g *gathering) gather(ctx context.Context) error {
 	}
 	g.settings()
 	g.rules.Bypass = g.bars > 0 && g.bars == g.passed
+	g.rules.PushUnknown = g.rules.Push && g.hidden
+	g.rules.Push = g.rules.Push && !g.hidden
 	if err := g.checks(ctx); err != nil {
 		return err
 	}

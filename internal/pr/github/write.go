@@ -128,7 +128,7 @@ func setComment(p *pr.Pull, id int64, body string) {
 	}
 }
 
-// SetStatus writes a commit status, unless the newest of its context says the same.
+// SetStatus writes a commit status, unless the newest of its context is ours and says the same.
 func (f *Forge) SetStatus(ctx context.Context, number int, c pr.Check) error {
 	c.Description = pr.CutText(oneLine(c.Description, len(c.Description)+1), maxStatusText)
 	if err := f.setStatus(ctx, number, c); err != nil {
@@ -148,7 +148,8 @@ func (f *Forge) setStatus(ctx context.Context, number int, c pr.Check) error {
 			return err
 		}
 	}
-	if slices.ContainsFunc(checks, c.Says) {
+	// The same words of somebody else are not ours: a rule may want the check of our App.
+	if slices.ContainsFunc(checks, func(o pr.Check) bool { return c.Says(o) && sameLogin(o.App, appOf(f.user)) }) {
 		return nil
 	}
 	in := map[string]any{"state": string(c.State), "context": c.Context, "description": c.Description}
@@ -181,19 +182,21 @@ func (f *Forge) checksOf(number int, commit string) ([]pr.Check, bool) {
 func (f *Forge) readStatuses(ctx context.Context, commit string) ([]pr.Check, error) {
 	var all []pr.Check
 	for page, n := 1, 0; page != 0 && n < maxStatusPages; n++ {
-		var body struct {
-			Statuses []struct {
-				Context     string `json:"context"`
-				State       string `json:"state"`
-				Description string `json:"description"`
-			} `json:"statuses"`
+		var body []struct {
+			Context     string   `json:"context"`
+			State       string   `json:"state"`
+			Description string   `json:"description"`
+			Creator     userJSON `json:"creator"`
 		}
-		a, err := f.do(ctx, http.MethodGet, f.repoPath("commits/%s/status", commit)+fmt.Sprintf("?per_page=100&page=%d", page), nil, &body)
+		// Not the combined status, which does not tell whose they are.
+		a, err := f.do(ctx, http.MethodGet, f.repoPath("commits/%s/statuses", commit)+fmt.Sprintf("?per_page=100&page=%d", page), nil, &body)
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range body.Statuses {
-			all = append(all, pr.Check{Context: s.Context, State: stateOf(s.State), Description: s.Description, Commit: commit})
+		for _, s := range body { // the newest first
+			if !slices.ContainsFunc(all, func(c pr.Check) bool { return strings.EqualFold(c.Context, s.Context) }) {
+				all = append(all, pr.Check{Context: s.Context, State: stateOf(s.State), Description: s.Description, Commit: commit, App: appOf(s.Creator.login())})
+			}
 		}
 		page = a.next
 	}

@@ -68,6 +68,9 @@ func (f *Forge) merge(ctx context.Context, r pr.MergeRequest) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if r.Base != "" && s.rec.Base != r.Base {
+		return "", fmt.Errorf("%w: its base is %s, not %s", pr.ErrHeadMoved, s.rec.Base, r.Base)
+	}
 	if s.rec.Merged && s.rec.MergedHead == r.Head {
 		return s.rec.MergeCommit, nil
 	}
