@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -53,7 +54,10 @@ func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) 
 		if out.Limit != nil {
 			return out, nil
 		}
-		err := b.cfg.Forge.Close(ctx, c.Pull.Number, "Closed: "+c.Reason+".")
+		err := b.unqueue(ctx, c.Pull)
+		if err == nil {
+			err = b.cfg.Forge.Close(ctx, c.Pull.Number, "Closed: "+c.Reason+".")
+		}
 		if err == nil {
 			err = b.deleteBranch(ctx, s, c.Pull.Branch)
 		}
@@ -70,15 +74,16 @@ func (b *Bot) Act(ctx context.Context, s Situation, plan Plan) (Outcome, error) 
 		if p.Reuse == "" && len(b.pullable(ctx, []Move{p.Move}, proofs, &out)) == 0 {
 			continue
 		}
-		n, err := b.propose(ctx, s, p)
+		pull, err := b.propose(ctx, s, p)
 		if isRace(err) {
 			return out, err
 		}
 		if out.failed(err, "propose %s", p.Key()) {
 			continue
 		}
-		out.Proposed = append(out.Proposed, n)
-		b.cfg.Logger.Info("pull request proposed", "number", n, "environment", p.Env.Name, "app", p.App, "version", Versions(p.Values))
+		out.Proposed = append(out.Proposed, pull.Number)
+		b.cfg.Logger.Info("pull request proposed", "number", pull.Number, "environment", p.Env.Name, "app", p.App, "version", Versions(p.Values))
+		out.failed(b.show(ctx, s.justProposed(p, pull)), "look after pull request #%d", pull.Number)
 	}
 	for _, j := range plan.Judged {
 		if out.Limit != nil {
@@ -210,13 +215,13 @@ func (b *Bot) change(s Situation, moves []Move) gitrepo.Change {
 }
 
 // propose puts one commit of ours on the branch and one pull request over it.
-func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (int, error) {
+func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (pr.Pull, error) {
 	branch := BranchOf(p.Env.Name, p.App)
 	head := p.Reuse
 	if head == "" {
 		c, err := b.cfg.Git.Publish(ctx, b.change(s, []Move{p.Move}), "refs/heads/"+branch, s.Branches[branch].Commit)
 		if err != nil {
-			return 0, fmt.Errorf("push %s: %w", branch, err)
+			return pr.Pull{}, fmt.Errorf("push %s: %w", branch, err)
 		}
 		head = c.Hash
 	}
@@ -225,17 +230,35 @@ func (b *Bot) propose(ctx context.Context, s Situation, p Proposal) (int, error)
 	if p.Supersedes != "" && p.Pull != 0 {
 		text := fmt.Sprintf("Superseded: %s → %s. Approvals given before do not count for this.", code(p.Supersedes), code(Versions(p.Values)))
 		if err := b.cfg.Forge.Comment(ctx, p.Pull, pr.Comment{Key: "superseded-" + short(p.Content), Body: text}); err != nil {
-			return p.Pull, err
+			return pr.Pull{}, err
 		}
 	}
 	pull, err := b.cfg.Forge.Ensure(ctx, pr.Request{Branch: branch, Base: s.Branch, Head: head, Title: Title(p.Move), Body: Body(p, s), Labels: []string{pr.LabelPromo}})
 	if errors.Is(err, pr.ErrHeadMoved) {
-		return 0, fmt.Errorf("propose %s: %w: %w", p.Key(), gitrepo.ErrStale, err) // another bot was at it, too
+		return pr.Pull{}, fmt.Errorf("propose %s: %w: %w", p.Key(), gitrepo.ErrStale, err) // another bot was at it, too
 	}
 	if err != nil {
-		return 0, err
+		return pr.Pull{}, err
 	}
-	return pull.Number, nil
+	pull.Head = head
+	return pull, nil
+}
+
+// justProposed is the verdict on a pull request that was opened or rebuilt in this
+// tick. It is shown at once, so that the forge's next list has it all: shown at the
+// next tick it would be one more change to read.
+func (s Situation) justProposed(p Proposal, pull pr.Pull) Judged {
+	if i := slices.IndexFunc(s.Pulls, func(o pr.Pull) bool { return o.Number == pull.Number }); i >= 0 {
+		old := s.Pulls[i]
+		pull.Reviews, pull.Comments, pull.Labels, pull.Draft = old.Reviews, old.Comments, old.Labels, old.Draft
+	}
+	pull.Checks = nil // of the head before
+	if !pull.HasLabel(pr.LabelPromo) {
+		pull.Labels = append(slices.Clone(pull.Labels), pr.LabelPromo) // Ensure has seen to it
+	}
+	s.Branches = maps.Clone(s.Branches)
+	s.Branches[pull.Branch] = BranchHead{Commit: pull.Head, Content: p.Content, OnBase: true}
+	return Judged{Pull: pull, Env: p.Env, Block: blockOf(p), Verdict: Judge(s, p.Env, pull, blockOf(p))}
 }
 
 // conclude shows the verdict on the pull request and merges when it says so.
@@ -249,6 +272,9 @@ func (b *Bot) conclude(ctx context.Context, s Situation, j Judged) (merged bool,
 	if err := b.show(ctx, j); err != nil {
 		return false, err
 	}
+	if j.Pull.Queued && j.Verdict.Act == ActBlocked {
+		return false, b.unqueue(ctx, j.Pull)
+	}
 	if !j.wantsMerge() {
 		return false, nil
 	}
@@ -259,11 +285,30 @@ func (b *Bot) conclude(ctx context.Context, s Situation, j Judged) (merged bool,
 	if err != nil {
 		return false, err
 	}
-	_, err = b.cfg.Forge.Merge(ctx, pr.MergeRequest{Number: j.Pull.Number, Head: j.Pull.Head, Message: message, Bypass: j.Env.Gates.Approvals == nil})
+	_, err = b.cfg.Forge.Merge(ctx, pr.MergeRequest{Number: j.Pull.Number, Head: j.Pull.Head, Base: s.Branch, Message: message, Bypass: j.Env.Gates.Approvals == nil})
 	if errors.Is(err, pr.ErrHeadMoved) {
 		return false, nil // looked at again at the next tick
 	}
-	return err == nil, b.refuse(s.Now, j.Pull, err)
+	if err != nil {
+		return false, b.refuse(s.Now, j.Pull, err)
+	}
+	if err := b.deleteBranch(ctx, s, j.Pull.Branch); err != nil { // tried again by tidy
+		b.cfg.Logger.Warn("the merged branch stays", "branch", j.Pull.Branch, "error", err)
+	}
+	return true, nil
+}
+
+// unqueue keeps the forge from merging what it was asked to merge later.
+func (b *Bot) unqueue(ctx context.Context, p pr.Pull) error {
+	if !p.Queued {
+		return nil
+	}
+	if err := b.cfg.Forge.Unqueue(ctx, p.Number); err != nil {
+		return err
+	}
+	delete(b.refused, p.Head)
+	b.cfg.Logger.Info("pull request taken out of the queue", "number", p.Number)
+	return nil
 }
 
 // squashMessage is the message of the head commit, with the number and the
@@ -316,13 +361,42 @@ func (b *Bot) markEdited(ctx context.Context, number int) error {
 		Body: "Somebody else committed to this branch, so it is left alone from now on. Delete the branch and take the label off (`towpath release`) to have it rebuilt."})
 }
 
-// deleteBranch removes a branch of ours, never one with somebody else's commit.
+// maxTidied is how many branches a tick deletes that merges left.
+const maxTidied = 20
+
+// tidy deletes the branches that merges left: by the forge itself, or by a bot that
+// died, or could not push, after it.
+func (b *Bot) tidy(ctx context.Context, s Situation, out *Outcome) {
+	open := map[string]bool{}
+	for _, p := range s.Pulls {
+		open[p.Branch] = open[p.Branch] || p.Open && !p.Fork
+	}
+	n := 0
+	for _, p := range s.Pulls {
+		block, ours := ownBlock(p)
+		head, exists := s.Branches[p.Branch]
+		if !ours || !p.Merged || !exists || open[p.Branch] || head.Commit != p.Head || head.Content != block.Content {
+			continue
+		}
+		if n++; n > maxTidied || ctx.Err() != nil {
+			return
+		}
+		out.failed(b.deleteBranch(ctx, s, p.Branch), "delete branch %s", p.Branch)
+	}
+}
+
+// deleteBranch removes a branch of ours as it was looked at, never one with
+// somebody else's commit.
 func (b *Bot) deleteBranch(ctx context.Context, s Situation, branch string) error {
+	ref := "refs/heads/" + branch
 	head, ok := s.Branches[branch]
 	if !ok || head.Foreign {
 		return nil
 	}
-	err := b.cfg.Git.Push(ctx, gitrepo.Update{Ref: "refs/heads/" + branch, Old: head.Commit})
+	if refs, err := b.cfg.Git.Refs(ref); err == nil && refs[ref] == "" {
+		return nil // the merge took it along
+	}
+	err := b.cfg.Git.Push(ctx, gitrepo.Update{Ref: ref, Old: head.Commit})
 	if errors.Is(err, gitrepo.ErrStale) {
 		return nil // moved meanwhile: not ours to delete
 	}

@@ -59,6 +59,10 @@ func (g *guard) Merge(ctx context.Context, m pr.MergeRequest) (commit string, er
 	return commit, err
 }
 
+func (g *guard) Unqueue(ctx context.Context, number int) error {
+	return g.ask(func() error { return g.Forge.Unqueue(ctx, number) })
+}
+
 func (g *guard) Close(ctx context.Context, number int, comment string) error {
 	return g.ask(func() error { return g.Forge.Close(ctx, number, comment) })
 }

@@ -42,6 +42,9 @@ type Forge interface {
 	List(ctx context.Context, base string) ([]pr.Pull, error)
 	Ensure(ctx context.Context, r pr.Request) (pr.Pull, error)
 	Merge(ctx context.Context, m pr.MergeRequest) (commit string, err error)
+	// Unqueue takes a pull request out of the forge's merge queue and ends
+	// auto-merge, whoever asked for it. Nothing is written where neither is.
+	Unqueue(ctx context.Context, number int) error
 	Close(ctx context.Context, number int, comment string) error
 	Comment(ctx context.Context, number int, c pr.Comment) error
 	SetLabel(ctx context.Context, number int, label string, on bool) error
@@ -174,6 +177,7 @@ func (b *Bot) once(ctx context.Context) (Outcome, error) {
 	out, err := b.Act(ctx, s, Decide(s))
 	out.Failures = append(failures, out.Failures...)
 	if err == nil && out.Limit == nil {
+		b.tidy(ctx, s, &out)
 		b.free(ctx, s, &out)
 		b.lintPulls(ctx, s, &out)
 		b.queue(ctx, s, &out)

@@ -30,7 +30,10 @@ type realForge struct {
 	rights   []string // whose rights were asked for
 	reports  []pr.Report
 	statuses []pr.Check
-	fail     map[string]error // by call
+	unqueued []int
+
+	afterMerge func()
+	fail       map[string]error // by call
 }
 
 func (f *realForge) Authenticated() bool { return true }
@@ -58,7 +61,16 @@ func (f *realForge) Merge(ctx context.Context, m pr.MergeRequest) (string, error
 	if f.mergeErr != nil {
 		return "", fmt.Errorf("merge pull request #%d: %w", m.Number, f.mergeErr)
 	}
-	return f.countedForge.Merge(ctx, m)
+	commit, err := f.countedForge.Merge(ctx, m)
+	if f.afterMerge != nil && err == nil {
+		f.afterMerge()
+	}
+	return commit, err
+}
+
+func (f *realForge) Unqueue(_ context.Context, n int) error {
+	f.unqueued = append(f.unqueued, n)
+	return f.fail["Unqueue"]
 }
 
 func (f *realForge) MayWrite(_ context.Context, user string) (bool, error) {
@@ -361,6 +373,91 @@ func TestAQueuedOneWaitsForTheForge(t *testing.T) {
 	}
 	if got := commentOf(l.pullOf(p.Branch), "gates"); !strings.Contains(got, "| forge | pending | the forge was asked and merges it when its turn comes |") {
 		t.Errorf("%s", got)
+	}
+}
+
+func TestWhatAPersonStopsIsTakenOutOfTheQueue(t *testing.T) {
+	tests := map[string]func(l *line, p pr.Pull){
+		"a hold": func(l *line, p pr.Pull) { l.says("bob", p.Number, "/hold") },
+		"changes asked for": func(l *line, p pr.Pull) {
+			if err := l.as("bob").Review(l.t.Context(), p.Number, pr.Review{State: pr.ChangesRequested, Commit: p.Head}); err != nil {
+				l.t.Fatal(err)
+			}
+		},
+		"a commit of somebody else's": func(l *line, p pr.Pull) {
+			c, err := l.git.Commit(l.t.Context(), gitrepo.Change{Parent: p.Head, Message: "by hand\n", Author: gitrepo.Identity{Name: "bob", Email: "bob@example.com"},
+				Files: map[string][]byte{"envs/prod/web/more.yaml": []byte("kind: Secret\n")}})
+			if err == nil {
+				err = l.git.Push(l.t.Context(), gitrepo.Update{Ref: "refs/heads/" + p.Branch, Old: p.Head, New: c.Hash})
+			}
+			if err != nil {
+				l.t.Fatal(err)
+			}
+		},
+		"nothing left to do": func(l *line, p pr.Pull) {
+			l.commit("by hand", map[string][]byte{"envs/prod/web/deployment.yaml": []byte(l.file(p.Head, "envs/prod/web/deployment.yaml"))})
+		},
+	}
+	for name, stop := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := newLine(t, nil)
+			f := l.real()
+			p := l.toProd()
+			f.mergeErr = pr.ErrQueued
+			l.approves("alice", p)
+			l.tick()
+			f.queued = true
+			l.tick()
+			if len(f.unqueued) > 0 {
+				t.Fatalf("before anybody stopped it: %v", f.unqueued)
+			}
+			stop(l, p)
+			l.tick()
+			if !slices.Equal(f.unqueued, []int{p.Number}) {
+				t.Errorf("taken out: %v, want %d", f.unqueued, p.Number)
+			}
+			f.queued = false
+			l.tick()
+			if len(f.unqueued) != 1 {
+				t.Errorf("again: %v", f.unqueued)
+			}
+		})
+	}
+}
+
+func TestTheBranchOfAMergeIsDeletedOnlyWhereItWasLookedAt(t *testing.T) {
+	for _, pushed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("pushed meanwhile %t", pushed), func(t *testing.T) {
+			l := newLine(t, nil)
+			f := l.real()
+			p := l.toProd()
+			l.approves("alice", p)
+			kept := ""
+			f.afterMerge = func() { // as at a forge that keeps merged branches
+				var err error
+				kept = p.Head
+				if pushed {
+					c, cerr := l.git.Commit(t.Context(), gitrepo.Change{Parent: p.Head, Message: "by hand\n", Files: map[string][]byte{"x": []byte("x\n")}})
+					kept, err = c.Hash, cerr
+				}
+				if err == nil {
+					err = l.git.Push(t.Context(), gitrepo.Update{Ref: "refs/heads/" + p.Branch, New: kept})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if out := l.tick(); len(out.Merged) != 1 {
+				t.Fatalf("%+v", out.Plan)
+			}
+			if err := l.git.Fetch(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			want := map[bool]string{true: kept}[pushed]
+			if got, _ := l.git.Head(p.Branch); got != want {
+				t.Errorf("the branch is at %q, want %q", got, want)
+			}
+		})
 	}
 }
 

@@ -21,8 +21,7 @@ const conflictPatience = 4 * time.Second
 var errNotMergeable = errors.New("it is not mergeable: it conflicts with its base, or the server still looks for conflicts")
 
 // Merge merges a pull request whose head is r.Head and returns the commit of the base that carries it.
-// Merged already with that head is no error. The branch is deleted by the server if it is one of ours and
-// has not moved.
+// Merged already with that head is no error. The branch stays, unless the repository deletes merged ones.
 func (f *Forge) Merge(ctx context.Context, r pr.MergeRequest) (string, error) {
 	commit, err := f.merging(ctx, r)
 	if err != nil {
@@ -86,6 +85,8 @@ func (f *Forge) ready(ctx context.Context, r pr.MergeRequest) (*entry, relation,
 	e := f.entry(p)
 	f.put(e)
 	switch {
+	case r.Base != "" && e.pull.Base != r.Base: // other rules, other gates
+		err = fmt.Errorf("%w: its base is %s now, not %s", pr.ErrHeadMoved, e.pull.Base, r.Base)
 	case e.pull.Merged:
 		err = f.mergedAt(c, r)
 	case !e.pull.Open:
@@ -145,10 +146,6 @@ func (f *Forge) mergedAt(c *sdk.Client, r pr.MergeRequest) error {
 func (f *Forge) mergeOnce(ctx context.Context, e *entry, r pr.MergeRequest, method pr.Method) error {
 	subject, body, _ := strings.Cut(strings.TrimSpace(r.Message), "\n")
 	o := sdk.MergePullRequestOption{Style: sdk.MergeStyle(method), Title: subject, Message: strings.TrimSpace(body), HeadCommitId: r.Head}
-	if !e.pull.Fork && hasPrefix(e.pull.Branch, f.cfg.Prefix) {
-		yes := true
-		o.DeleteBranchAfterMerge = &yes
-	}
 	c, err := f.client(ctx)
 	if err != nil {
 		return err

@@ -14,6 +14,9 @@ import (
 
 const maxDescription = 140 // characters of a status
 
+// Unqueue does nothing: we never ask the server to merge later.
+func (f *Forge) Unqueue(context.Context, int) error { return nil }
+
 // Close closes a pull request unmerged, with a comment unless it is empty. A closed one stays as it is.
 // The branch stays.
 func (f *Forge) Close(ctx context.Context, number int, comment string) error {

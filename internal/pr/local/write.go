@@ -117,6 +117,9 @@ func (f *Forge) ensure(ctx context.Context, v view, r pr.Request) (pr.Pull, erro
 	return f.put(ctx, v, old, map[string][]byte{pullFile: encode(rec)}, "edit")
 }
 
+// Unqueue does nothing: nothing is merged later here.
+func (f *Forge) Unqueue(context.Context, int) error { return nil }
+
 // Close closes a pull request unmerged, with a comment unless it is empty. A
 // closed one stays as it is. The branch stays.
 func (f *Forge) Close(ctx context.Context, number int, comment string) error {
