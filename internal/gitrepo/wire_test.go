@@ -66,7 +66,7 @@ func TestConnectionsToAForgeUseTheProxysPasswordOfToday(t *testing.T) {
 		}
 		// What a client of the forge does before it shows what was said.
 		known := &secrets.Known{}
-		known.AddProxy(tr, must(http.NewRequest(http.MethodGet, "http://forge.example/api", nil))(t))
+		known.AddProxy(must(tr.Proxy(must(http.NewRequest(http.MethodGet, "http://forge.example/api", nil))(t)))(t))
 		if cut := known.Cut(said + password); leaked(cut, password) != "" || strings.Contains(cut, basic("me", password)[6:]) {
 			t.Errorf("after cutting: %s", cut)
 		}

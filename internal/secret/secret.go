@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"html"
-	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -61,14 +60,10 @@ func (s *Known) AddLogin(user, password string) {
 	}
 }
 
-// AddProxy remembers the password by which a request goes through a proxy.
-func (s *Known) AddProxy(t *http.Transport, req *http.Request) {
-	if t == nil || t.Proxy == nil {
+// AddProxy remembers the password in a proxy's URL; nil is no proxy.
+func (s *Known) AddProxy(proxy *url.URL) {
+	if proxy == nil {
 		return
-	}
-	proxy, err := t.Proxy(req)
-	if err != nil || proxy == nil {
-		return // then none was sent
 	}
 	if password, ok := proxy.User.Password(); ok {
 		s.AddLogin(proxy.User.Username(), password)

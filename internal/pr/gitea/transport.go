@@ -122,7 +122,10 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	_, token, _ := strings.Cut(req.Header.Get("Authorization"), " ")
 	t.secrets.Add(token)
-	t.secrets.AddProxy(t.base, out)
+	if t.base.Proxy != nil {
+		proxy, _ := t.base.Proxy(out) // without an answer nothing was sent
+		t.secrets.AddProxy(proxy)
+	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		body = []byte(t.secrets.Cut(string(body)))
 		resp.Header.Set("Location", t.secrets.Cut(resp.Header.Get("Location")))

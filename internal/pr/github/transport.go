@@ -202,7 +202,10 @@ func (t *transport) send(r *http.Request, token string) (*http.Response, error) 
 		return nil, t.tooLate(ctx, r, err)
 	}
 	t.secrets.Add(token)
-	t.secrets.AddProxy(t.base, out)
+	if t.base.Proxy != nil {
+		proxy, _ := t.base.Proxy(out) // without an answer nothing was sent
+		t.secrets.AddProxy(proxy)
+	}
 	if resp.StatusCode != http.StatusOK || strings.HasSuffix(r.URL.Path, "/graphql") { // errors of GraphQL are answers, too
 		setBody(resp, []byte(t.secrets.Cut(string(bodyOf(resp)))))
 	}
