@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // smallDisk mounts a file system of so many bytes.
@@ -31,10 +32,13 @@ func fill(t *testing.T, dir string, leave int64) func() {
 	name := filepath.Join(dir, "filler")
 	f := must(os.Create(name))(t)
 	block := make([]byte, 4096)
-	for {
-		if _, err := f.Write(block); err != nil {
-			break
+	for range 5 { // what was removed just before may be given back late
+		for {
+			if _, err := f.Write(block); err != nil {
+				break
+			}
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	size := must(f.Stat())(t).Size()
 	check(t, f.Truncate(max(size-leave, 0)))
