@@ -285,7 +285,7 @@ func (b *Bot) conclude(ctx context.Context, s Situation, j Judged) (merged bool,
 	if err != nil {
 		return false, err
 	}
-	_, err = b.cfg.Forge.Merge(ctx, pr.MergeRequest{Number: j.Pull.Number, Head: j.Pull.Head, Message: message, Bypass: j.Env.Gates.Approvals == nil})
+	_, err = b.cfg.Forge.Merge(ctx, pr.MergeRequest{Number: j.Pull.Number, Head: j.Pull.Head, Base: s.Branch, Message: message, Bypass: j.Env.Gates.Approvals == nil})
 	if errors.Is(err, pr.ErrHeadMoved) {
 		return false, nil // looked at again at the next tick
 	}

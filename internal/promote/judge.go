@@ -1,6 +1,7 @@
 package promote
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -115,14 +116,7 @@ func judgeHold(p pr.Pull) GateResult {
 }
 
 // heldBy says who holds it and why, as far as a comment tells.
-func heldBy(p pr.Pull) string {
-	for _, c := range slices.Backward(p.Comments) {
-		if c.Key == pr.KeyHold {
-			return oneLine(c.Body)
-		}
-	}
-	return "held by a person"
-}
+func heldBy(p pr.Pull) string { return cmp.Or(heldComment(p), "held by a person") }
 
 // judgeUpstream holds that no environment is ever skipped: the environment
 // before must hold exactly these values on the base branch now.

@@ -154,7 +154,7 @@ func (b *Bot) execute(ctx context.Context, p *pr.Pull, user string, c pr.Command
 	case c.Name == commandHold && !p.Open:
 		return "not done: it is closed", nil
 	case c.Name == commandHold:
-		text := "held by " + code(user)
+		text := heldText + code(user)
 		if c.Arg != "" {
 			text += ": " + code(c.Arg)
 		}
@@ -175,7 +175,7 @@ func (b *Bot) execute(ctx context.Context, p *pr.Pull, user string, c pr.Command
 				return "", err
 			}
 		}
-		return "released", nil
+		return "released", b.released(ctx, p, "released by "+code(user))
 	case p.Open: // retry
 		delete(b.refused, p.Head)
 		return "the forge is asked again", nil
@@ -184,6 +184,35 @@ func (b *Bot) execute(ctx context.Context, p *pr.Pull, user string, c pr.Command
 		return "", err
 	}
 	return "the same may be proposed again", nil
+}
+
+// heldText is how the comment begins that says who holds a pull request.
+const heldText = "held by "
+
+// released makes the comment that says who holds a pull request say that nobody does.
+func (b *Bot) released(ctx context.Context, p *pr.Pull, text string) error {
+	if heldComment(*p) == "" {
+		return nil
+	}
+	c := pr.Comment{Key: pr.KeyHold, Body: text}
+	if err := b.cfg.Forge.Comment(ctx, p.Number, c); err != nil {
+		return err
+	}
+	p.Comments = withComment(p.Comments, c)
+	return nil
+}
+
+// heldComment is what our comment says of who holds it; "": nothing.
+func heldComment(p pr.Pull) string {
+	for _, c := range slices.Backward(p.Comments) {
+		if c.Key == pr.KeyHold {
+			if !strings.HasPrefix(c.Body, heldText) {
+				return ""
+			}
+			return oneLine(c.Body)
+		}
+	}
+	return ""
 }
 
 // label puts a label on or takes it off, at the forge and in p.
@@ -207,17 +236,18 @@ const handledLine = "<!-- towpath:handled:%d -->"
 
 var handledText = regexp.MustCompile(`<!-- towpath:handled:(\d{1,18}) -->\s*$`)
 
-// handled is the last comment whose commands were carried out; 0: none.
+// handled is the last comment whose commands were carried out; 0: none. Two bots at
+// once may have written two comments that say so.
 func handled(p pr.Pull) int64 {
+	var last int64
 	for _, c := range p.Comments {
 		if m := handledText.FindStringSubmatch(c.Body); c.Key == keyCommands && m != nil {
-			n, err := strconv.ParseInt(m[1], 10, 64)
-			if err == nil {
-				return n
+			if n, err := strconv.ParseInt(m[1], 10, 64); err == nil {
+				last = max(last, n)
 			}
 		}
 	}
-	return 0
+	return last
 }
 
 // answers are the lines of that comment.

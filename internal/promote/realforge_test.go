@@ -210,6 +210,9 @@ func TestCommandsInComments(t *testing.T) {
 		if got := commentOf(now(), "commands"); !strings.Contains(got, "- `/hold until the audit` of `alice`: held\n") {
 			t.Errorf("%s", got)
 		}
+		if got := statusOf(now()).Description; !strings.HasPrefix(got, "hold: held by `alice`: `until the audit`; ") {
+			t.Errorf("the status says %q", got)
+		}
 		if calls := l.calls(); !slices.Equal(calls, []string{"List"}) || !slices.Equal(f.rights, []string{"alice"}) {
 			t.Errorf("calls %v, rights %v", calls, f.rights)
 		}
@@ -254,6 +257,9 @@ func TestCommandsInComments(t *testing.T) {
 		l.settle()
 		if got := commentOf(now(), "commands"); strings.Count(got, "`/release` of `bob`: released") != 1 || !now().Merged {
 			t.Errorf("merged %t\n%s", now().Merged, got)
+		}
+		if got := commentOf(now(), pr.KeyHold); got != "released by `bob`" {
+			t.Errorf("who holds it: %q", got)
 		}
 	})
 }
