@@ -49,6 +49,7 @@ type App struct {
 	mu      sync.Mutex // guards what follows
 	current grant
 	skew    time.Duration // how far GitHub's clock is ahead of ours
+	until   time.Time     // nothing is asked before
 }
 
 // grant is a token and what comes with it.

@@ -49,6 +49,11 @@ func (f *Forge) ensure(ctx context.Context, r pr.Request) (pr.Pull, error) {
 		if p, err = f.findOpen(ctx, r); err != nil {
 			return pr.Pull{}, err
 		}
+		if p == nil { // the owner has another name since Open
+			if p, err = f.searchOpen(ctx, r); err != nil {
+				return pr.Pull{}, err
+			}
+		}
 		if p == nil {
 			return pr.Pull{}, errors.New("GitHub says there is one already, and lists none")
 		}
@@ -77,13 +82,25 @@ func (f *Forge) findOpen(ctx context.Context, r pr.Request) (*pr.Pull, error) {
 	if _, err := f.do(ctx, http.MethodGet, f.repoPath("pulls")+"?"+q.Encode(), nil, &all); err != nil {
 		return nil, err
 	}
+	return f.among(all, r), nil
+}
+
+// searchOpen looks through all that are open.
+func (f *Forge) searchOpen(ctx context.Context, r pr.Request) (*pr.Pull, error) {
+	q := url.Values{"state": {"open"}, "base": {r.Base}}
+	all, err := everyPage[pullJSON](ctx, f, f.repoPath("pulls")+"?"+q.Encode())
+	return f.among(all, r), err
+}
+
+// among is the open one of them that is meant; nil for none.
+func (f *Forge) among(all []pullJSON, r pr.Request) *pr.Pull {
 	f.takeAll(all)
 	for _, j := range all {
 		if p := j.value(); p.Open && !p.Fork && p.Branch == r.Branch && p.Base == r.Base {
-			return &p, nil
+			return &p
 		}
 	}
-	return nil, nil //nolint:nilnil // there is none
+	return nil
 }
 
 func alreadyOpen(err error) bool {

@@ -124,7 +124,7 @@ func TestCutAnswersAreErrorsAndAllIsDoneOnce(t *testing.T) {
 					resp, err := next.RoundTrip(r)
 					mu.Lock()
 					defer mu.Unlock()
-					if seen++; err == nil && seen == n+2 { // Open is the first
+					if seen++; err == nil && seen == n+3 { // Open are the first two
 						if err := readWhole(resp); err != nil {
 							return nil, err
 						}

@@ -60,6 +60,7 @@ type Forge struct {
 	client      *gh.Client
 	graphqlURL  string
 	transport   *transport
+	writing     chan struct{} // held by who writes what must be there once
 	memory
 	views
 }
@@ -70,11 +71,31 @@ func Open(ctx context.Context, c Config) (*Forge, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.user, err = f.whoami(ctx); err != nil {
+	if f.user, err = f.whoami(ctx); err == nil {
+		err = f.find(ctx)
+	}
+	if err != nil {
 		f.Disconnect()
 		return nil, err
 	}
 	return f, nil
+}
+
+// find looks whether the repository is there. Under the name that it has now requests need no redirect.
+func (f *Forge) find(ctx context.Context) error {
+	r, _, err := f.repository(ctx)
+	switch {
+	case errors.Is(err, pr.ErrNotFound):
+		return fmt.Errorf("repository %s at GitHub: it is not there, or %s may not read it: %w", f.cfg.Repo, f.user, err)
+	case err != nil:
+		return fmt.Errorf("repository %s at GitHub: %w", f.cfg.Repo, err)
+	}
+	owner, name, err := splitRepo(r.FullName)
+	if err == nil && !strings.EqualFold(r.FullName, f.cfg.Repo) {
+		f.cfg.Logger.Warn("the repository has another name now; give that", "repo", f.cfg.Repo, "now", r.FullName)
+		f.owner, f.name = owner, name
+	}
+	return nil
 }
 
 func newForge(c Config) (*Forge, error) {
@@ -103,7 +124,7 @@ func newForge(c Config) (*Forge, error) {
 			return nil, err
 		}
 	}
-	f := &Forge{cfg: c, owner: owner, name: name, graphqlURL: graphqlURL, transport: newTransport(c, api)}
+	f := &Forge{cfg: c, owner: owner, name: name, graphqlURL: graphqlURL, transport: newTransport(c, api), writing: make(chan struct{}, 1)}
 	f.client = gh.NewClient(&http.Client{Transport: f.transport, CheckRedirect: f.transport.redirect})
 	f.client.BaseURL = api
 	f.client.UserAgent = userAgent

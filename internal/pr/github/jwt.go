@@ -32,6 +32,9 @@ var errClock = errors.New("the clock differs from GitHub's")
 
 // ask sends one request as the App itself.
 func (a *App) ask(ctx context.Context, method, path string, in, out any) error {
+	if err := a.leftAlone(); err != nil {
+		return err
+	}
 	token, err := a.jwt()
 	if err != nil {
 		return err
@@ -71,7 +74,10 @@ func (a *App) ask(ctx context.Context, method, path string, in, out any) error {
 		var said secret.Known
 		said.Add(token)
 		data = []byte(said.Cut(string(data)))
-		err := refusal(resp, data, a.cfg.Now())
+		if err := a.limited(resp); err != nil {
+			return err
+		}
+		err := refusal(resp, data)
 		if resp.StatusCode == http.StatusUnauthorized && before > maxClockError {
 			return errors.Join(errClock, err)
 		}
@@ -99,14 +105,9 @@ func (a *App) clock(date string) time.Duration {
 
 // refusal is the error of an answer to an App. What GitHub says is told; a renamed repository answers
 // with a redirect, which is not followed.
-func refusal(resp *http.Response, data []byte, now time.Time) error {
+func refusal(resp *http.Response, data []byte) error {
 	if resp.StatusCode < http.StatusBadRequest {
 		return fmt.Errorf("GitHub answered %d: the repository seems to have another name now; give that", resp.StatusCode)
-	}
-	if resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusTooManyRequests {
-		if until := leftAlone(resp.Header, now); !until.IsZero() {
-			return &pr.LimitError{Until: until, What: "requests of the GitHub App itself"}
-		}
 	}
 	var body struct {
 		Message string `json:"message"`
@@ -117,15 +118,33 @@ func refusal(resp *http.Response, data []byte, now time.Time) error {
 	return &apiError{status: resp.StatusCode, message: oneLine(body.Message, maxServerText)}
 }
 
-// leftAlone is until when a refusal asks us to wait; zero: it is about something else.
-func leftAlone(h http.Header, now time.Time) time.Time {
-	if seconds, err := strconv.Atoi(h.Get("Retry-After")); err == nil && seconds > 0 {
-		return now.Add(time.Duration(seconds) * time.Second)
+// leftAlone is the limit that forbids to ask anything now, or nil.
+func (a *App) leftAlone() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cfg.Now().Before(a.until) {
+		return &pr.LimitError{Until: a.until, What: "requests of the GitHub App itself"}
 	}
-	if reset, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil && h.Get("X-RateLimit-Remaining") == "0" {
-		return time.Unix(reset, 0)
+	return nil
+}
+
+// limited takes up for how long a refusal asks us to wait; nil: it is about something else.
+func (a *App) limited(resp *http.Response) error {
+	if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusTooManyRequests {
+		return nil
 	}
-	return time.Time{}
+	now := a.cfg.Now()
+	wait, said := retryAfter(resp, now)
+	if reset, err := strconv.ParseInt(resp.Header.Get("X-RateLimit-Reset"), 10, 64); !said && err == nil && resp.Header.Get("X-RateLimit-Remaining") == "0" {
+		wait, said = time.Unix(reset, 0).Sub(serverTime(resp, now)), true // GitHub's clock need not be ours
+	}
+	if !said {
+		return nil
+	}
+	a.mu.Lock()
+	a.until = now.Add(max(time.Second, min(wait, longestWait)))
+	a.mu.Unlock()
+	return a.leftAlone()
 }
 
 // jwt proves that we hold the App's key, by GitHub's clock.

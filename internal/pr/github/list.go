@@ -18,6 +18,7 @@ import (
 const (
 	listPage       = 100 // pull requests a page
 	maxPages       = 50  // of open pull requests, or of what changed since the last look
+	maxPasses      = 4   // over the pages of open pull requests
 	maxClosedPages = 10  // looked through for closed ones of ours
 	maxClosed      = 500 // of ours that are kept
 	// slack is how far GitHub's lists may be behind its own clock.
@@ -200,17 +201,9 @@ func (f *Forge) vanished(ctx context.Context, base string, seen []pullJSON, from
 
 // loadAll reads all open pull requests, and the closed ones of ours that changed last.
 func (f *Forge) loadAll(ctx context.Context, base string) error {
-	var seen []pullJSON
-	for next, n := 1, 0; next != 0; n++ {
-		if n == maxPages {
-			return fmt.Errorf("more than %d are open", maxPages*listPage)
-		}
-		page, a, err := f.pullPage(ctx, base, "open", next)
-		if err != nil {
-			return err
-		}
-		f.takeAll(page)
-		seen, next = append(seen, page...), a.next
+	seen, err := f.loadOpen(ctx, base)
+	if err != nil {
+		return err
 	}
 	ours := 0
 	for next, n := 1, 0; next != 0 && n < maxClosedPages && ours < maxClosed; n++ {
@@ -227,6 +220,34 @@ func (f *Forge) loadAll(ctx context.Context, base string) error {
 		seen, next = append(seen, page...), a.next
 	}
 	return f.vanished(ctx, base, seen, time.Time{})
+}
+
+// loadOpen reads all open pull requests. Where one is closed meanwhile, others move onto pages that were read
+// already: the pages are read until that brings nothing new, which GitHub does not count.
+func (f *Forge) loadOpen(ctx context.Context, base string) ([]pullJSON, error) {
+	var seen []pullJSON
+	there := map[int]bool{}
+	for range maxPasses {
+		news, pages := false, 0
+		for next := 1; next != 0; pages++ {
+			if pages == maxPages {
+				return nil, fmt.Errorf("more than %d are open", maxPages*listPage)
+			}
+			page, a, err := f.pullPage(ctx, base, "open", next)
+			if err != nil {
+				return nil, err
+			}
+			f.takeAll(page)
+			for _, j := range page {
+				news, there[j.Number] = news || !there[j.Number], true
+			}
+			seen, next = append(seen, page...), a.next
+		}
+		if !news || pages == 1 {
+			break
+		}
+	}
+	return seen, nil
 }
 
 func (f *Forge) pullPage(ctx context.Context, base, state string, number int) ([]pullJSON, answer, error) {

@@ -73,6 +73,7 @@ func everyPage[T any](ctx context.Context, f *Forge, path string) ([]T, error) {
 
 // repository is what GitHub says of the repository itself. Settings are absent where we may not see them.
 type repository struct {
+	FullName            string          `json:"full_name"`
 	Private             bool            `json:"private"`
 	Archived            bool            `json:"archived"`
 	DefaultBranch       string          `json:"default_branch"`

@@ -84,6 +84,15 @@ func TestRulesOfABranch(t *testing.T) {
 			r.Protections["main"] = &fakegithub.Protection{Reviews: &fakegithub.ReviewRule{Approvals: 1}, Checks: []fakegithub.Check{{Context: "ci"}}}
 		}}, pr.Rules{Protected: true, Methods: allMethods(), Checks: []pr.RequiredCheck{{Context: "ci"}}, Unknown: []string{
 			"the classic protection of main but for its required checks (approvals, who may push): only an administrator of the repository sees it"}}},
+		"classic protection that we may not see, without a check": {world{repo: func(r *fakegithub.Repo) {
+			r.Protections["main"] = &fakegithub.Protection{}
+		}}, pr.Rules{Protected: true, PushUnknown: true, Methods: allMethods(), Unknown: []string{
+			"the classic protection of main but for its required checks (approvals, who may push): only an administrator of the repository sees it"}}},
+		"classic protection that we may not see, of a reader": {world{repo: func(r *fakegithub.Repo) {
+			r.Protections["main"] = &fakegithub.Protection{}
+		}, role: "read"}, pr.Rules{Protected: true, Unknown: []string{
+			"the classic protection of main but for its required checks (approvals, who may push): only an administrator of the repository sees it",
+			"which merge methods the repository allows: only who may write to it sees that"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGround(t)

@@ -86,26 +86,26 @@ func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
 	c.Body = fitText(c.Key, c.Body)
 	in := map[string]any{"body": pr.WithKey(c.Key, c.Body)}
 	if c.Key != "" {
-		p, err := f.look(ctx, number)
+		done, err := f.oneAtATime(ctx)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(p.Comments, func(o pr.Comment) bool { return o.Key == c.Key })
-		if i >= 0 && unixText(p.Comments[i].Body) == unixText(c.Body) {
+		defer done()
+		kept, err := f.kept(ctx, number, c.Key)
+		switch {
+		case err != nil:
+			return err
+		case kept != nil && unixText(kept.Body) == unixText(c.Body):
 			return nil
-		}
-		if i >= 0 {
-			id := p.Comments[i].ID
-			err := f.write(ctx, number, http.MethodPatch, f.repoPath("issues/comments/%d", id), in, nil)
+		case kept != nil:
+			err := f.write(ctx, number, http.MethodPatch, f.repoPath("issues/comments/%d", kept.ID), in, nil)
 			if err == nil {
-				f.remember(number, func(p *pr.Pull) { setComment(p, id, c.Body) })
+				f.remember(number, func(p *pr.Pull) { setComment(p, kept.ID, c.Body) })
 			}
 			if !errors.Is(err, pr.ErrNotFound) {
 				return err
 			}
-			f.remember(number, func(p *pr.Pull) { // somebody deleted it
-				p.Comments = slices.DeleteFunc(p.Comments, func(o pr.Comment) bool { return o.ID == id })
-			})
+			f.forget(number, kept.ID) // somebody deleted it
 		}
 	}
 	var made commentREST
@@ -118,6 +118,47 @@ func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
 		p.Comments = append(p.Comments, o)
 	})
 	return nil
+}
+
+// kept is our comment with a key; nil for none. Of several, which bots at once may have written, it is the
+// first; the others are deleted as far as that can be done.
+func (f *Forge) kept(ctx context.Context, number int, key string) (*pr.Comment, error) {
+	p, err := f.look(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	var first *pr.Comment
+	for _, c := range p.Comments { // in the order of their IDs
+		switch {
+		case c.Key != key:
+		case first == nil:
+			first = &c
+		default:
+			err := f.write(ctx, number, http.MethodDelete, f.repoPath("issues/comments/%d", c.ID), nil, nil)
+			if err == nil || errors.Is(err, pr.ErrNotFound) {
+				f.forget(number, c.ID)
+				continue
+			}
+			f.cfg.Logger.Warn("a second comment of ours stays", "pull", number, "key", key, "error", err)
+		}
+	}
+	return first, nil
+}
+
+func (f *Forge) forget(number int, id int64) {
+	f.remember(number, func(p *pr.Pull) {
+		p.Comments = slices.DeleteFunc(p.Comments, func(o pr.Comment) bool { return o.ID == id })
+	})
+}
+
+// oneAtATime keeps others from writing between a look at what is there and the write that follows from it.
+func (f *Forge) oneAtATime(ctx context.Context) (done func(), err error) {
+	select {
+	case f.writing <- struct{}{}:
+		return func() { <-f.writing }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func setComment(p *pr.Pull, id int64, body string) {
@@ -141,9 +182,13 @@ func (f *Forge) setStatus(ctx context.Context, number int, c pr.Check) error {
 	if c.Commit == "" || c.Context == "" {
 		return errors.New("it needs a commit and a context")
 	}
+	done, err := f.oneAtATime(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	checks, known := f.checksOf(number, c.Commit)
 	if !known {
-		var err error
 		if checks, err = f.readStatuses(ctx, c.Commit); err != nil {
 			return err
 		}
