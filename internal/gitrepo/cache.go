@@ -302,11 +302,25 @@ func readRefs(dir string) (refs, seen map[string]plumbing.Hash, err error) {
 // lastSeen is what a cache that is not usable still tells: which head of the base
 // branch was seen last, if it is one of url. A process that was killed while it
 // put a new one in its place left only that.
+//
+// A place that is new asks the others of the same folder: a base branch that one
+// process refuses is not followed by the next because that took another place.
 func lastSeen(dir, url string) view {
-	if v := seenIn(dir, url); v.seen != nil {
-		return v
+	places := []string{dir, dir + ".new"}
+	others, err := os.ReadDir(filepath.Dir(dir))
+	if err == nil { // else there are none
+		for _, o := range others {
+			if o.IsDir() {
+				places = append(places, filepath.Join(filepath.Dir(dir), o.Name()))
+			}
+		}
 	}
-	return seenIn(dir+".new", url)
+	for _, place := range places {
+		if v := seenIn(place, url); v.seen != nil {
+			return v
+		}
+	}
+	return view{}
 }
 
 func seenIn(dir, url string) view {

@@ -462,6 +462,26 @@ func TestAProcessKilledWhileItReplacedACacheForgetsNoHead(t *testing.T) {
 	}
 }
 
+func TestASecondProcessDoesNotFollowWhatTheFirstRefuses(t *testing.T) {
+	dir := bare(t, t.TempDir(), "config.git")
+	put(t, dir, "main", "", map[string]string{"a": "0\n"})
+	cfg := Config{URL: dir, Branch: "main", Dir: t.TempDir()}
+	first := open(t, cfg)
+	put(t, dir, "main", "", map[string]string{"a": "rewritten\n"})
+	if err := first.Fetch(t.Context()); !errors.Is(err, ErrRewritten) {
+		t.Fatalf("the first: %v, want ErrRewritten", err)
+	}
+	second, err := Open(t.Context(), cfg)
+	if !errors.Is(err, ErrRewritten) {
+		t.Errorf("the second: %v, want ErrRewritten", err)
+	}
+	if err == nil {
+		check(t, second.Close())
+	}
+	cfg.AllowRewrite = true
+	check(t, must(Open(t.Context(), cfg))(t).Close())
+}
+
 func TestOpeningACacheReadsNoObjectOfOtherRefs(t *testing.T) {
 	dir := bare(t, t.TempDir(), "config.git")
 	head := put(t, dir, "main", "", map[string]string{"a": "0\n"})

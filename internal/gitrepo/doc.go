@@ -42,8 +42,8 @@
 // read them. An idle Fetch is one listing of the refs: it reads no object and
 // writes no file. The base branch's last head is in the cache; a new one that
 // does not descend from it is ErrRewritten, also after the branch was gone in
-// between, until Config.AllowRewrite. With an empty cache nothing is known, and
-// each of two processes on one folder knows what its own clone saw.
+// between, until Config.AllowRewrite. With an empty cache nothing is known; the
+// first clone of a second process on one folder asks what the others saw.
 //
 // A shallow origin is ErrShallow and a repository of SHA-256 ErrFormat. Packs
 // that are sent have no deltas, which every server takes; a server is asked for
