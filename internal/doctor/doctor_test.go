@@ -83,6 +83,7 @@ func TestFindings(t *testing.T) {
 		"signed commits where ours are":                        {func(f *Facts) { f.Rules.Signed, f.Signed = true, true }, OK, "dev", "we may push"},
 		"branches that must be up to date":                     {func(f *Facts) { f.Rules.UpToDate = true }, Warning, "main", "up to date"},
 		"a push that the branch does not let through":          {func(f *Facts) { f.Rules.Push = false }, Error, "dev", "may not push to main"},
+		"a push of which nobody can say":                       {func(f *Facts) { f.Rules.Push, f.Rules.PushUnknown, f.Rules.Unknown = false, true, []string{"x"} }, Warning, "dev", "whether we may push to main is not known"},
 		"an environment without people where the branch asks":  {func(f *Facts) { f.Rules.Approvals = 1 }, Error, "staging", "main asks for 1 approval"},
 		"the same with the right to bypass":                    {func(f *Facts) { f.Rules.Approvals, f.Rules.Bypass = 1, true }, Warning, "staging", "merges past that"},
 		"owners who must approve where nobody is asked": {func(f *Facts) {

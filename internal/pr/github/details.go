@@ -17,7 +17,7 @@ const (
 	detailsBatch = 20  // pull requests a query
 	detailsPage  = 100 // reviews, comments and checks of each
 	smallestPage = 4
-	maxBackPages = 50 // of comments or reviews, beyond the last page
+	maxBack      = 5000 // comments, reviews or checks; of more, the first are not looked at
 )
 
 // detailsJSON is what GraphQL tells of a pull request.
@@ -219,22 +219,28 @@ func (f *Forge) completeDetails(ctx context.Context, number int, d *detailsJSON,
 		_, err := f.ask(ctx, head+fields+" } } }", variables, &data)
 		return data.Repository.PullRequest, err
 	}
-	for n := 0; d.Comments.PageInfo.HasPreviousPage && n < maxBackPages; n++ {
+	for d.Comments.PageInfo.HasPreviousPage && len(d.Comments.Nodes) < maxBack {
 		more, err := ask(fmt.Sprintf("comments(last: %d, before: $cursor) ", page)+commentFields, d.Comments.PageInfo.StartCursor)
 		if err != nil {
 			return err
 		}
+		if len(more.Comments.Nodes) == 0 {
+			break
+		}
 		d.Comments.Nodes, d.Comments.PageInfo = append(more.Comments.Nodes, d.Comments.Nodes...), more.Comments.PageInfo
 	}
-	for n := 0; d.Reviews.PageInfo.HasPreviousPage && n < maxBackPages; n++ {
+	for d.Reviews.PageInfo.HasPreviousPage && len(d.Reviews.Nodes) < maxBack {
 		more, err := ask(fmt.Sprintf("reviews(last: %d, before: $cursor) ", page)+reviewFields, d.Reviews.PageInfo.StartCursor)
 		if err != nil {
 			return err
 		}
+		if len(more.Reviews.Nodes) == 0 {
+			break
+		}
 		d.Reviews.Nodes, d.Reviews.PageInfo = append(more.Reviews.Nodes, d.Reviews.Nodes...), more.Reviews.PageInfo
 	}
 	contexts := d.contexts()
-	for n := 0; contexts != nil && contexts.PageInfo.HasNextPage && n < maxBackPages; n++ {
+	for contexts != nil && contexts.PageInfo.HasNextPage && len(contexts.Nodes) < maxBack {
 		fields := fmt.Sprintf("commits(last: 1) { nodes { commit { oid statusCheckRollup { contexts(first: %[2]d, after: $cursor) "+contextFields+" } } } }", number, page)
 		more, err := ask(fields, contexts.PageInfo.EndCursor)
 		var e *graphqlError
@@ -245,7 +251,7 @@ func (f *Forge) completeDetails(ctx context.Context, number int, d *detailsJSON,
 			return err
 		}
 		next := more.contexts()
-		if next == nil {
+		if next == nil || len(next.Nodes) == 0 {
 			break
 		}
 		contexts.Nodes, contexts.PageInfo = append(contexts.Nodes, next.Nodes...), next.PageInfo
