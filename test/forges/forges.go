@@ -8,6 +8,7 @@ package forges
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"towpath.dev/towpath/internal/pr"
@@ -42,7 +43,7 @@ const (
 )
 
 // World is one repository of a forge, made for one case, and the forge over it.
-// Its branch main is there and holds a file or more; nothing protects it, there are
+// Its branch main is there, and what it holds is replaced; nothing protects it, there are
 // no pull requests, all methods of merging are allowed, and branches stay after a
 // merge unless the Forge deletes them. What is nil the forge cannot; its cases are
 // skipped and say so.
@@ -104,20 +105,33 @@ type testCase struct {
 	run   func(s *stage)
 }
 
-// Run runs every case as a subtest over a World of its own. start is called with
-// the subtest; a server that all share is started before Run.
-func Run(t *testing.T, start func(t *testing.T) *World) {
-	for _, c := range cases() {
-		t.Run(c.name, func(t *testing.T) {
-			w := start(t)
-			if c.needs != nil {
-				if missing := c.needs(w); missing != "" {
-					t.Skipf("this forge has no %s", missing)
-				}
+// Run runs every case as a subtest over a World of its own, atOnce side by side: more
+// than one where a case mostly waits for its server. start is called with the subtest,
+// by several goroutines at once; a server that all share is started before Run.
+func Run(t *testing.T, atOnce int, start func(t *testing.T) *World) {
+	todo := make(chan testCase)
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for c := range todo {
+				t.Run(c.name, func(t *testing.T) { c.over(t, start(t)) })
 			}
-			c.run(newStage(t, w))
 		})
 	}
+	for _, c := range cases() {
+		todo <- c
+	}
+	close(todo)
+	workers.Wait()
+}
+
+func (c testCase) over(t *testing.T, w *World) {
+	if c.needs != nil {
+		if missing := c.needs(w); missing != "" {
+			t.Skipf("this forge has no %s", missing)
+		}
+	}
+	c.run(newStage(t, w))
 }
 
 func cases() []testCase {

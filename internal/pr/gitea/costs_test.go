@@ -64,12 +64,22 @@ func (d *desk) idle(t *testing.T) []pr.Pull {
 
 func TestWhatItCosts(t *testing.T) {
 	s := start(t)
-	t.Run("a look without change is one request", func(t *testing.T) { idleCost(t, s.desk(t)) })
-	t.Run("a change is read once, and only of what changed", func(t *testing.T) { changeCost(t, s.desk(t)) })
-	t.Run("no lost answer makes anything twice", func(t *testing.T) { lostAnswers(t, s.desk(t)) })
-	t.Run("spoilt answers name the thing and change nothing", func(t *testing.T) { spoilt(t, s.desk(t)) })
-	t.Run("who opened it is told by the server, and what a token lacks", func(t *testing.T) { tokens(t, s.desk(t)) })
-	t.Run("an administrator reads the rules and may merge past them", func(t *testing.T) { administrator(t, s.desk(t)) })
+	for name, run := range map[string]func(*testing.T, *desk){
+		"a look without change is one request":                        idleCost,
+		"a change is read once, and only of what changed":             changeCost,
+		"no lost answer makes anything twice":                         lostAnswers,
+		"spoilt answers name the thing and change nothing":            spoilt,
+		"who opened it is told by the server, and what a token lacks": tokens,
+		"an administrator reads the rules and may merge past them":    administrator,
+		"of several comments of a key the first stays":                keyedTwice,
+		"a comment of a key that many write at once is one":           keyedAtOnce,
+		"who may not close leaves no comment":                         refusedClose,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run(t, s.desk(t))
+		})
+	}
 }
 
 func idleCost(t *testing.T, d *desk) {

@@ -57,8 +57,10 @@ type Forge struct {
 	perPage     int // what the server gives at most, pageSize at most
 
 	ensuring sync.Mutex // one Ensure at a time: two of one branch would both open
-	scanning sync.Mutex // one scan at a time
-	seen     scanState  // guarded by scanning
+	// commenting: one comment on a pull request at a time.
+	commenting [16]sync.Mutex
+	scanning   sync.Mutex // one scan at a time
+	seen       scanState  // guarded by scanning
 
 	mu        sync.Mutex
 	known     map[int]*entry       // by number

@@ -31,30 +31,17 @@ func (f *Forge) close(ctx context.Context, number int, comment string) error {
 	if err != nil || !e.pull.Open {
 		return err
 	}
+	var written int64
 	if comment != "" {
-		if err := f.commentOnce(ctx, number, comment); err != nil {
+		if written, err = f.commentOnce(ctx, number, comment); err != nil {
 			return err
 		}
 	}
-	return f.setState(ctx, number, sdk.StateClosed)
-}
-
-// commentOnce writes a comment unless our last one says the same: closing failed after it.
-func (f *Forge) commentOnce(ctx context.Context, number int, text string) error {
-	all, err := f.comments(ctx, number)
-	if err != nil {
-		return err
+	err = f.setState(ctx, number, sdk.StateClosed)
+	if errors.Is(err, pr.ErrForbidden) && written != 0 {
+		f.uncomment(ctx, number, written) // who may comment need not be one who may close
 	}
-	text = pr.CutBody(text, maxText)
-	for _, c := range slices.Backward(all) {
-		if c.User == f.user && c.Key == "" {
-			if sameText(c.Body, text) {
-				return nil
-			}
-			break
-		}
-	}
-	return f.newComment(ctx, number, "", text)
+	return err
 }
 
 // Reopen opens a closed pull request again; an open one stays as it is.
@@ -100,139 +87,6 @@ func (f *Forge) setState(ctx context.Context, number int, state sdk.StateType) e
 	}
 	f.put(f.entry(p))
 	return nil
-}
-
-// Comment adds a comment of ours. With a Key ours of that key is edited in place, or left alone when its
-// text is the same. User and At are the server's to say.
-func (f *Forge) Comment(ctx context.Context, number int, c pr.Comment) error {
-	if err := f.comment(ctx, number, c); err != nil {
-		return fmt.Errorf("comment on pull request %d: %w", number, err)
-	}
-	return nil
-}
-
-func (f *Forge) comment(ctx context.Context, number int, c pr.Comment) error {
-	text := pr.CutBody(c.Body, maxText)
-	if err := f.there(ctx, number); err != nil {
-		return err
-	}
-	if c.Key == "" {
-		if !f.perhapsWritten(number, text) {
-			return f.newComment(ctx, number, "", text)
-		}
-		if err := f.commentOnce(ctx, number, text); err != nil {
-			return err
-		}
-		f.surely(number, text)
-		return nil
-	}
-	if old, ok := f.keyed(number, c.Key); ok {
-		done, err := f.rewrite(ctx, number, old, text)
-		if done || err != nil {
-			return err
-		}
-	}
-	all, err := f.comments(ctx, number) // an answer of ours may have been lost
-	if err != nil {
-		return err
-	}
-	for _, old := range all {
-		if f.ownKey(old, c.Key) {
-			done, err := f.rewrite(ctx, number, old, text)
-			if done || err != nil {
-				return err
-			}
-		}
-	}
-	return f.newComment(ctx, number, c.Key, text)
-}
-
-// there returns nil for a pull request that is known, or that the server has.
-func (f *Forge) there(ctx context.Context, number int) error {
-	f.mu.Lock()
-	known := f.known[number] != nil
-	f.mu.Unlock()
-	if known {
-		return nil
-	}
-	_, err := f.get(ctx, number)
-	return err
-}
-
-func (f *Forge) ownKey(c pr.Comment, key string) bool { return c.Key == key && c.Key != "" }
-
-// keyed is our comment of a key, as far as it is known.
-func (f *Forge) keyed(number int, key string) (pr.Comment, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if e := f.known[number]; e != nil {
-		for _, c := range e.pull.Comments {
-			if f.ownKey(c, key) {
-				return c, true
-			}
-		}
-	}
-	return pr.Comment{}, false
-}
-
-// rewrite makes a comment of ours say something; false: it is gone.
-func (f *Forge) rewrite(ctx context.Context, number int, old pr.Comment, text string) (bool, error) {
-	if sameText(old.Body, text) {
-		return true, nil
-	}
-	c, err := f.client(ctx)
-	if err != nil {
-		return false, err
-	}
-	_, _, err = c.EditIssueComment(f.owner, f.name, old.ID, sdk.EditIssueCommentOption{Body: pr.WithKey(old.Key, text)})
-	if status(err) == http.StatusNotFound {
-		return false, nil
-	}
-	if err != nil {
-		return false, plain(err)
-	}
-	// The server does not date the pull request anew for it.
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if e := f.known[number]; e != nil {
-		e.pull.Comments = slices.Clone(e.pull.Comments)
-		for i := range e.pull.Comments {
-			if e.pull.Comments[i].ID == old.ID {
-				e.pull.Comments[i].Body = text
-			}
-		}
-	}
-	return true, nil
-}
-
-// newComment writes a comment, and remembers when it is not known whether that was done.
-func (f *Forge) newComment(ctx context.Context, number int, key, text string) error {
-	c, err := f.client(ctx)
-	if err != nil {
-		return err
-	}
-	_, _, err = c.CreateIssueComment(f.owner, f.name, int64(number), sdk.CreateIssueCommentOption{Body: pr.WithKey(key, text)})
-	if key == "" && unsure(err) {
-		f.mu.Lock()
-		f.uncertain[number] = append(f.uncertain[number], text)
-		f.mu.Unlock()
-	}
-	return ofPull(err)
-}
-
-func (f *Forge) perhapsWritten(number int, text string) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Contains(f.uncertain[number], text)
-}
-
-func (f *Forge) surely(number int, text string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.uncertain[number] = slices.DeleteFunc(f.uncertain[number], func(s string) bool { return s == text })
-	if len(f.uncertain[number]) == 0 {
-		delete(f.uncertain, number)
-	}
 }
 
 // SetStatus sets the status c.Context of c.Commit; no write when its newest says so already. The

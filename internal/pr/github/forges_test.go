@@ -72,7 +72,7 @@ func tapped(t *tap) func(*Config) {
 }
 
 func TestGitHubIsAForge(t *testing.T) {
-	forges.Run(t, func(t *testing.T) *forges.World { return newWorld(t, fakegithub.Options{}).World })
+	forges.Run(t, 2, func(t *testing.T) *forges.World { return newWorld(t, fakegithub.Options{}).World })
 }
 
 type world struct {

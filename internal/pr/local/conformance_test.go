@@ -13,7 +13,7 @@ import (
 	"towpath.dev/towpath/test/forges"
 )
 
-func TestTheLocalForgeIsAForge(t *testing.T) { forges.Run(t, world) }
+func TestTheLocalForgeIsAForge(t *testing.T) { forges.Run(t, 2, world) }
 
 func world(t *testing.T) *forges.World {
 	url := bare(t)
@@ -24,10 +24,15 @@ func world(t *testing.T) *forges.World {
 		return &fresh{g: w, Forge: local.New(local.Config{Git: w, User: user, Now: now})}
 	}
 	bot := &wire{}
-	people := map[string]forges.Forge{forges.Alice: as(forges.Alice, &wire{}), forges.Bob: as(forges.Bob, &wire{})}
+	people := map[string]forges.Forge{}
 	return &forges.World{
 		Forge:   as("towpath", bot),
-		As:      func(user string) forges.Forge { return people[user] },
+		As: func(user string) forges.Forge {
+			if people[user] == nil && user != forges.Mallory {
+				people[user] = as(user, &wire{})
+			}
+			return people[user]
+		},
 		Restart: func() forges.Forge { return as("towpath", &wire{}) },
 		Remote:  url,
 		Writes:  func() int { return int(bot.refs.Load()) },

@@ -1,9 +1,12 @@
 package local_test
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,20 +30,34 @@ func git(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// first is a folder with config.git, a bare repository whose main has two files: made once, and copied.
+var first = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "towpath-local-")
+	if err != nil {
+		return "", err
+	}
+	files := "M 100644 inline dev/web.yaml\ndata 13\nimage: web:1\n\nM 100644 inline prod/web.yaml\ndata 13\nimage: web:1\n\n"
+	for _, c := range []struct{ input, args string }{
+		{"", "init -q --bare --template= -b main ."},
+		{"", "config receive.autogc false"},
+		{"commit refs/heads/main\ncommitter Ann <ann@example.com> 1772366400 +0000\ndata 5\nfirst\n" + files, "fast-import --quiet"},
+	} {
+		cmd := exec.Command("git", strings.Fields(c.args)...)
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(c.input)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return dir, fmt.Errorf("git %s: %w: %s", c.args, err, out)
+		}
+	}
+	return dir, nil
+})
+
 // bare makes a bare repository whose main has two files; url is its path.
 func bare(t *testing.T) (url string) {
 	t.Helper()
+	from, err := first()
+	must(t, err)
 	url = filepath.Join(t.TempDir(), "config.git")
-	git(t, t.TempDir(), "init", "-q", "--bare", "-b", "main", url)
-	r := open(t, url)
-	c, err := r.Commit(t.Context(), gitrepo.Change{Message: "first", Time: noon, Files: map[string][]byte{
-		"dev/web.yaml":  []byte("image: web:1\n"),
-		"prod/web.yaml": []byte("image: web:1\n"),
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	push(t, r, gitrepo.Update{Ref: "refs/heads/main", New: c.Hash})
+	must(t, os.CopyFS(url, os.DirFS(from)))
 	return url
 }
 
