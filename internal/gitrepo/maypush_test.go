@@ -13,7 +13,7 @@ func TestWhetherAPushWouldBeTaken(t *testing.T) {
 		options githttp.Options
 		want    error
 	}{
-		"by a server that takes pushes":           {},
+		"by a server that takes pushes":      {},
 		"by a server that lets us only read": {options: githttp.Options{ReadOnly: true}, want: ErrUnauthorized},
 	} {
 		t.Run(name, func(t *testing.T) {
