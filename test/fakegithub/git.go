@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -57,6 +59,58 @@ func (r *Repo) gitWith(env []string, stdin string, args ...string) (string, erro
 	return strings.TrimSuffix(out.String(), "\n"), nil
 }
 
+// ofHashes is a question whose answer never changes: about commits that are named by their whole hashes.
+var ofHashes = regexp.MustCompile(`^[a-z-]+(\x00-[^\x00]*)*(\x00[0-9a-f]{40}(\.\.[0-9a-f]{40})?)+$`)
+
+// gitOf is git for such questions; each is asked once.
+func (r *Repo) gitOf(args ...string) (string, error) {
+	key := strings.Join(args, "\x00")
+	if out, ok := r.answers.Load(key); ok {
+		return out.(string), nil
+	}
+	out, err := r.git(args...)
+	if err == nil && ofHashes.MatchString(key) {
+		r.answers.Store(key, out)
+	}
+	return out, err
+}
+
+// heads are the commits of all branches. They are read from the folder itself, because every request needs
+// them and a process would cost more than all else.
+func (r *Repo) heads() (map[string]string, error) {
+	const folder = "refs/heads/"
+	at := map[string]string{}
+	root := os.DirFS(r.Dir)
+	err := fs.WalkDir(root, strings.TrimSuffix(folder, "/"), func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (d.IsDir() || strings.HasSuffix(path, ".lock")) {
+			return nil // gone a moment ago, or not yet there
+		}
+		if err != nil {
+			return err
+		}
+		text, err := fs.ReadFile(root, path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		at[strings.TrimPrefix(path, folder)] = strings.TrimSpace(string(text))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	packed, err := fs.ReadFile(root, "packed-refs") // after the others: it is written before they are deleted
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for line := range strings.Lines(string(packed)) {
+		sha, ref, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name, ok := strings.CutPrefix(ref, folder); ok && at[name] == "" {
+			at[name] = sha
+		}
+	}
+	return at, nil
+}
+
 // said tells whether git ran and ended with this code.
 func said(err error, code int) bool {
 	var g *gitError
@@ -78,11 +132,11 @@ func (r *Repo) resolve(ref string) string {
 
 // head returns the commit of a branch; "" if there is no such branch.
 func (r *Repo) head(branch string) string {
-	sha, err := r.git("rev-parse", "--verify", "--quiet", "refs/heads/"+branch+"^{commit}")
+	all, err := r.heads()
 	if err != nil {
 		return ""
 	}
-	return sha
+	return all[branch]
 }
 
 // contains tells whether a commit's history holds another.

@@ -234,7 +234,7 @@ func (r *Repo) mergeCommit(p *pull, base, method, title string, message *string,
 
 // squashBody is what GitHub writes when no message is given: the only commit's own, or a list of all.
 func (r *Repo) squashBody(p *pull, base string) (string, error) {
-	out, err := r.git("log", "--reverse", "--format=%s%x00%b%x01", base+".."+p.headSHA)
+	out, err := r.gitOf("log", "--reverse", "--format=%s%x00%b%x01", base+".."+p.headSHA)
 	if err != nil {
 		return "", err
 	}

@@ -278,16 +278,16 @@ func (r *Repo) diffStat(p *pull) (stat, error) {
 			base = p.baseSHA
 		}
 	}
-	count, err := r.git("rev-list", "--count", base+".."+p.headSHA)
+	count, err := r.gitOf("rev-list", "--count", base+".."+p.headSHA)
 	if err != nil {
 		return s, err
 	}
 	s.commits, _ = strconv.Atoi(count) // git counts
-	names, err := r.git("diff-tree", "-r", "-M", "--raw", "--no-abbrev", "--merge-base", base, p.headSHA)
+	names, err := r.gitOf("diff-tree", "-r", "-M", "--raw", "--no-abbrev", "--merge-base", base, p.headSHA)
 	if err != nil {
 		return s, err
 	}
-	numbers, err := r.git("diff-tree", "-r", "-M", "--numstat", "-z", "--merge-base", base, p.headSHA)
+	numbers, err := r.gitOf("diff-tree", "-r", "-M", "--numstat", "-z", "--merge-base", base, p.headSHA)
 	if err != nil {
 		return s, err
 	}

@@ -194,7 +194,7 @@ type gitCommit struct {
 }
 
 func (r *Repo) readCommit(sha string) (gitCommit, error) {
-	out, err := r.git("log", "-1", "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B", sha)
+	out, err := r.gitOf("log", "-1", "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%at%x00%cn%x00%ce%x00%ct%x00%B", sha)
 	if err != nil {
 		return gitCommit{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -38,6 +39,7 @@ type Repo struct {
 	checks        []*checkRun
 	deployments   []*deployment
 	queue         []*queueEntry
+	answers       sync.Map // of git, by its arguments; those that never change
 }
 
 // Repo makes an empty repository with the default branch "main".
@@ -112,15 +114,9 @@ func (r *Repo) web(format string, args ...any) string {
 
 // sync takes up what was pushed since the last request.
 func (r *Repo) sync() error {
-	out, err := r.git("for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/heads")
+	heads, err := r.heads()
 	if err != nil {
 		return err
-	}
-	heads := map[string]string{}
-	for line := range strings.Lines(out) {
-		if name, sha, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
-			heads[name] = sha
-		}
 	}
 	for _, p := range r.pulls {
 		if p.closed.IsZero() {

@@ -83,6 +83,8 @@ type World struct {
 	// Reported is the state that the forge shows of an environment at a commit; nil
 	// while the forge supports reports: they cannot be read back.
 	Reported func(env, commit string) (pr.ReportState, error)
+	// Page is how many things a page of the server's holds; 0: 50.
+	Page int
 	// Many makes so many pull requests onto main quickly, closed when closed is
 	// true, of branches towpath/many/<n>.
 	Many func(n int, closed bool) error
@@ -143,6 +145,14 @@ func cases() []testCase {
 		all = append(all, group...)
 	}
 	return all
+}
+
+// many is somewhat more than two pages hold.
+func (w *World) many() int {
+	if w.Page == 0 {
+		return 105
+	}
+	return 2*w.Page + 5
 }
 
 func needsLose(w *World) string {

@@ -177,7 +177,7 @@ func listedWithoutBranch(s *stage) {
 
 func listedMany(closed bool) func(*stage) {
 	return func(s *stage) {
-		const many = 105 // more than a page of any forge
+		many := s.many()
 		s.must("make many", s.Many(many, closed))
 		p, _ := s.propose()
 		for what, f := range map[string]Forge{"followed": s.Forge, "after a restart": s.Restart()} {

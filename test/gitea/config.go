@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 )
 
+// PageSize is how many things an answer of the API holds at most: few, so that tests of several pages need
+// not make many.
+const PageSize = 20
+
 // settings are Gitea's, with what configure gives: folders, port, secrets, title.
 //
 // Nothing outside this machine is asked, no SSH is served, and what needs neither a bot nor its tests
@@ -69,6 +73,10 @@ ALLOWED_HOST_LIST = loopback
 MODE = console
 LEVEL = Warn
 
+[api]
+MAX_RESPONSE_ITEMS = %[8]d
+DEFAULT_PAGING_NUM = %[8]d
+
 [i18n]
 LANGS = en-US
 NAMES = English
@@ -103,7 +111,7 @@ ENABLED = false
 
 // configure writes the server's configuration.
 func (s *Server) configure(built string, port int) error {
-	text := fmt.Sprintf(settings, s.dir, built, port, secret(), secret(), secret(), s.title())
+	text := fmt.Sprintf(settings, s.dir, built, port, secret(), secret(), secret(), s.title(), PageSize)
 	return os.WriteFile(s.config(), []byte(text), 0o600)
 }
 

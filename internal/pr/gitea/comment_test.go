@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	sdk "code.gitea.io/sdk/gitea"
 
@@ -66,6 +67,49 @@ func keyedAtOnce(t *testing.T, d *desk) {
 			t.Errorf("%d at once left %d comments: %+v", len(forges), n, got.Comments)
 		}
 	}
+}
+
+// editedElsewhere has another bot edit the bot's comment, and somebody write over its status, for which the
+// server does not date the pull request anew.
+func editedElsewhere(t *testing.T, d *desk) {
+	var late time.Duration
+	f, err := gitea.Open(t.Context(), gitea.Config{URL: d.front.URL, Repo: d.repo, Token: token(d.people[bot]), Transport: &http.Transport{},
+		Now: func() time.Time { return time.Now().Add(late) }})
+	must(t, err)
+	t.Cleanup(f.Disconnect)
+	r := d.push(t, branch, "1")
+	p, err := f.Ensure(t.Context(), r)
+	must(t, err)
+	must(t, f.Comment(t.Context(), p.Number, pr.Comment{Key: "gates", Body: "waiting"}))
+	ours := pr.Check{Context: pr.StatusContext, State: pr.CheckPending, Description: "waiting", Commit: r.Head}
+	must(t, f.SetStatus(t.Context(), p.Number, ours))
+	d.forge = f
+	d.idle(t)
+	must(t, open(t, d.server.URL, d.repo, d.people[bot]).Comment(t.Context(), p.Number, pr.Comment{Key: "gates", Body: "old"}))
+	_, _, err = d.as(t, d.people[forges.Alice]).CreateStatus(org, d.name, r.Head, sdk.CreateStatusOption{State: sdk.StatusSuccess, Context: pr.StatusContext})
+	must(t, err)
+	d.idle(t)
+	late = 10 * time.Minute
+	d.front.take()
+	pulls, err := f.List(t.Context(), "main")
+	must(t, err)
+	if asked := d.front.take(); len(asked) != 4 { // the list, reviews, comments, statuses
+		t.Errorf("after ten minutes %q are asked", asked)
+	}
+	if c := pulls[0].Comments; len(c) != 1 || c[0].Body != "old" {
+		t.Errorf("comments %+v", c)
+	}
+	if c := pulls[0].Checks; len(c) != 1 || c[0].State != pr.CheckSuccess || c[0].App != forges.Alice {
+		t.Errorf("checks %+v", c)
+	}
+	must(t, f.SetStatus(t.Context(), p.Number, ours))
+	must(t, f.Comment(t.Context(), p.Number, pr.Comment{Key: "gates", Body: "waiting"}))
+	got, err := d.forge.Get(t.Context(), p.Number)
+	must(t, err)
+	if len(got.Comments) != 1 || got.Comments[0].Body != "waiting" || len(got.Checks) != 1 || !got.Checks[0].Says(ours) {
+		t.Errorf("written again: %+v", got)
+	}
+	d.idle(t)
 }
 
 // refusedClose has somebody close who may comment, and no more.

@@ -73,6 +73,7 @@ func TestWhatItCosts(t *testing.T) {
 		"an administrator reads the rules and may merge past them":    administrator,
 		"of several comments of a key the first stays":                keyedTwice,
 		"a comment of a key that many write at once is one":           keyedAtOnce,
+		"what is not dated anew is seen ten minutes later":            editedElsewhere,
 		"who may not close leaves no comment":                         refusedClose,
 	} {
 		t.Run(name, func(t *testing.T) {

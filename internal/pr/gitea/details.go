@@ -22,11 +22,12 @@ const atOnce = 4
 
 // fill reads the details of what changed. Those that were read stay known when others fail.
 func (f *Forge) fill(ctx context.Context) error {
+	now := f.cfg.Now()
 	f.mu.Lock()
 	var todo []*entry
 	for _, e := range f.known {
 		switch {
-		case e.loaded:
+		case e.loaded && (!e.pull.Open || now.Sub(e.read) < believed):
 		case e.pull.Open, !e.pull.Merged, e.byWhom:
 			todo = append(todo, &entry{pull: copied(e.pull), byWhom: e.byWhom})
 		default:
@@ -47,6 +48,7 @@ func (f *Forge) fill(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("pull request %d: %w", e.pull.Number, err)
 			}
+			e.read = now
 			f.keepDetails(e)
 			return nil
 		})
@@ -64,7 +66,7 @@ func (f *Forge) keepDetails(e *entry) {
 	}
 	p := e.pull
 	now.pull.Reviews, now.pull.Comments, now.pull.Checks, now.pull.ClosedBy = p.Reviews, p.Comments, p.Checks, p.ClosedBy
-	now.loaded, now.settled, now.byWhom = true, e.settled, false
+	now.loaded, now.settled, now.byWhom, now.read = true, e.settled, false, e.read
 }
 
 // details reads what the list does not say: of an open pull request reviews, comments and the statuses

@@ -28,6 +28,9 @@ const (
 	// recount is how often the open pull requests are counted anew, for what the server does not date:
 	// deleted ones, and all that happened while its clock was put back.
 	recount = time.Hour
+	// believed is how long the details of an open pull request are taken for true: servers date it anew
+	// neither for statuses nor for comments that were edited or deleted.
+	believed = 10 * time.Minute
 	// maxCounts is how often counting begins again because pull requests were closed meanwhile.
 	maxCounts = 5
 )
@@ -39,6 +42,7 @@ type entry struct {
 	// loaded: details were read for this Updated and Head. settled: so late that nothing of the same
 	// second can be missing.
 	loaded, settled bool
+	read            time.Time // by our clock: when its details were
 	// byWhom: it was merged while we looked, and lists do not say by whom.
 	byWhom bool
 }
@@ -51,7 +55,7 @@ type scanState struct {
 
 // List returns the pull requests onto base ("" means any), newest first: every open one, and the newest
 // maxClosed closed ones of our prefix. When nothing changed it costs one request. Details of open ones
-// are read when they changed; who closed them and the comments of closed unmerged ones of ours as well.
+// are read when they changed and every ten minutes; who closed them and the comments of closed unmerged ones of ours as well.
 func (f *Forge) List(ctx context.Context, base string) ([]pr.Pull, error) {
 	if err := f.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("list pull requests of %s: %w", f.cfg.Repo, err)
@@ -316,7 +320,7 @@ func (f *Forge) put(e *entry) {
 		}
 		e.byWhom = p.Merged && p.ClosedBy == ""
 		if p.Updated.Equal(old.pull.Updated) && p.Head == old.pull.Head && p.Open == old.pull.Open {
-			e.loaded, e.settled = old.loaded, old.settled
+			e.loaded, e.settled, e.read = old.loaded, old.settled, old.read
 		}
 	}
 	f.known[e.pull.Number] = e

@@ -236,6 +236,7 @@ func (s *site) world(t *testing.T) *forges.World {
 			}
 			return "", errors.New("no status")
 		},
+		Page: real.PageSize,
 		Many: func(n int, closed bool) error { return s.many(t, repo, n, closed) },
 	}
 }
