@@ -62,7 +62,7 @@ func benchmarkRun(b *testing.B, binary string, files int) {
 			b.Fatalf("%v\n%s", err, out)
 		}
 		usage, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-		peak := int64(usage.Maxrss)
+		peak := usage.Maxrss
 		if runtime.GOOS == "linux" {
 			peak <<= 10 // kilobytes there
 		}

@@ -104,8 +104,8 @@ func (c *connection) facts(ctx context.Context, reg *registryFlags, unauthentica
 		defer func() { _ = repo.Close() }() // a cache: nothing is lost
 		err = repo.Fetch(ctx)
 	}
-	if f.Fetch = flagged(err); err != nil {
-		f.Rewritten = errors.Is(err, gitrepo.ErrRewritten)
+	if err != nil {
+		f.Fetch, f.Rewritten = flagged(err), errors.Is(err, gitrepo.ErrRewritten)
 		return f
 	}
 	f.Push = repo.MayPush(ctx)

@@ -109,7 +109,7 @@ func (a Auth) freshCertificate(info *tls.CertificateRequestInfo) (*tls.Certifica
 		return nil, err
 	}
 	if info.SupportsCertificate(&pair) != nil {
-		return &tls.Certificate{}, nil // the server takes none like it: TLS then sends none
+		return &tls.Certificate{}, nil //nolint:nilerr // the server takes none like it: TLS then sends none
 	}
 	return &pair, nil
 }

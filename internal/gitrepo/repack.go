@@ -164,7 +164,7 @@ func copyObject(w io.Writer, o plumbing.EncodedObject) error {
 	}
 	h := plumbing.NewHasher(o.Type(), o.Size())
 	_, err = io.Copy(io.MultiWriter(w, h), r)
-	if err = errors.Join(err, r.Close()); err != nil {
+	if err := errors.Join(err, r.Close()); err != nil {
 		return err
 	}
 	if h.Sum() != o.Hash() {

@@ -35,7 +35,8 @@ type store struct {
 
 func openStore(dir string) (*store, error) {
 	s := &store{dir: dir, trees: map[plumbing.Hash]*tree{}}
-	return s, s.reopen()
+	err := s.reopen()
+	return s, err
 }
 
 // reopen forgets what is known of the files. The caller holds mu, or nobody else

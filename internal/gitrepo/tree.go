@@ -114,7 +114,8 @@ func decodeTree(h plumbing.Hash, data []byte) (*tree, error) {
 		data = data[nul+1+len(h):]
 	}
 	t.entries = slices.Clip(t.entries)
-	return t, t.check(sorted)
+	err := t.check(sorted)
+	return t, err
 }
 
 // check refuses a name that is there twice, and makes the index of a tree that

@@ -17,7 +17,8 @@ import (
 // get asks for a page on a new connection and returns it.
 func get(t testing.TB, tr *http.Transport, url string) string {
 	t.Helper()
-	res := must((&http.Client{Transport: tr}).Get(url))(t)
+	res, err := (&http.Client{Transport: tr}).Get(url)
+	check(t, err)
 	body := must(io.ReadAll(res.Body))(t)
 	check(t, res.Body.Close())
 	tr.CloseIdleConnections()
@@ -45,7 +46,10 @@ func TestConnectionsToAForgeShowTheCertificateOfToday(t *testing.T) {
 		check(t, os.WriteFile(auth.ClientKeyFile, []byte(key), 0o600))
 	}
 	check(t, os.WriteFile(auth.ClientKeyFile, []byte("half of a ke"), 0o600))
-	_, err := (&http.Client{Transport: tr}).Get(g.URL)
+	res, err := (&http.Client{Transport: tr}).Get(g.URL)
+	if err == nil {
+		check(t, res.Body.Close())
+	}
 	if err == nil || !strings.Contains(err.Error(), "client certificate") {
 		t.Errorf("a key that is half written: %v", err)
 	}

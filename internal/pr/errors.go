@@ -32,7 +32,7 @@ var (
 	ErrUnsupported = errors.New("the forge has no such thing")
 )
 
-// LimitError: the forge asked to be left alone until Until. Nothing else is to
+// LimitError says that the forge asked to be left alone until Until. Nothing else is to
 // be asked of it before that.
 type LimitError struct {
 	Until time.Time

@@ -33,7 +33,7 @@ func (b *Bot) free(ctx context.Context, s Situation, out *Outcome) {
 	n := 0
 	for _, p := range s.Pulls {
 		want := freeStatus(p.Head)
-		if !p.Open || p.Head == "" || held[p.Head] || slices.ContainsFunc(p.Checks, want.Says) {
+		if !p.Open || p.Head == "" || held[p.Head] || slices.ContainsFunc(p.Checks, b.said(want)) {
 			continue
 		}
 		if n++; n > maxFreed || ctx.Err() != nil || out.Limit != nil {

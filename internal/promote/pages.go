@@ -104,7 +104,7 @@ func (b *Bot) madeBy(at, path, tree string) (string, error) {
 		}
 		before, err := b.cfg.Git.Snapshot(c.Parents[0])
 		if err != nil {
-			return "", nil // the repository is shallow: its history ends here
+			return "", nil //nolint:nilerr // the repository is shallow: its history ends here
 		}
 		if was, _ := before.Hash(path); was != tree {
 			return at, nil

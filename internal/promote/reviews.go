@@ -143,6 +143,6 @@ var noreply = regexp.MustCompile(`^(?:\d+\+)?([^@+]+)@users\.noreply\.`)
 func (h BranchHead) by(user string) bool {
 	return slices.ContainsFunc(h.People, func(id gitrepo.Identity) bool {
 		m := noreply.FindStringSubmatch(id.Email)
-		return sameName(id.Name, user) || sameName(id.Email, user) || m != nil && sameName(m[1], user)
+		return sameName(id.Name, user) || sameName(id.Email, user) || len(m) > 1 && sameName(m[1], user)
 	})
 }

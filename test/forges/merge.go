@@ -142,11 +142,11 @@ func mergeLost(s *stage) {
 
 func mergeOfOtherHead(s *stage) {
 	p, r := s.propose()
-	s.refused("a head that never was", pr.MergeRequest{Number: p.Number, Head: s.head(base), Message: message}, pr.ErrHeadMoved)
+	_ = s.refused("a head that never was", pr.MergeRequest{Number: p.Number, Head: s.head(base), Message: message}, pr.ErrHeadMoved)
 	moved := s.push(branch, map[string]string{file: "image: evil:1\n"}, "one more")
-	s.refused("the head moved, and we have not looked", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, pr.ErrHeadMoved)
+	_ = s.refused("the head moved, and we have not looked", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, pr.ErrHeadMoved)
 	s.see(p.Number, "at the new head", func(p pr.Pull) bool { return p.Head == moved && p.Open })
-	s.refused("the head moved", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, pr.ErrHeadMoved)
+	_ = s.refused("the head moved", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, pr.ErrHeadMoved)
 	s.merge(s.Forge, pr.MergeRequest{Number: p.Number, Head: moved, Message: message})
 }
 
@@ -169,7 +169,7 @@ func mergeOntoOtherBase(s *stage) {
 func mergeConflict(s *stage) {
 	p, r := s.propose()
 	s.push(base, map[string]string{file: "image: web:9\n"}, "by hand")
-	s.refused("both sides changed the file", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, pr.ErrConflict)
+	_ = s.refused("both sides changed the file", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, pr.ErrConflict)
 	if got := s.list(s.Forge)[p.Number]; !got.Open || got.Merged {
 		s.Errorf("after the conflict: %+v", got)
 	}
@@ -260,13 +260,13 @@ func mergeMethodForbidden(s *stage) {
 			}
 		}
 	}
-	s.refused("a forbidden method", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message, Method: method}, pr.ErrMethod)
+	_ = s.refused("a forbidden method", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message, Method: method}, pr.ErrMethod)
 }
 
 func mergeOfClosed(s *stage) {
 	p, r := s.propose()
 	s.must("close", s.Forge.Close(s.Context(), p.Number, ""))
-	s.refused("closed, and we have not looked", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, nil)
+	_ = s.refused("closed, and we have not looked", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, nil)
 	s.see(p.Number, "closed", func(p pr.Pull) bool { return !p.Open })
-	s.refused("closed", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, nil)
+	_ = s.refused("closed", pr.MergeRequest{Number: p.Number, Head: r.Head, Message: message}, nil)
 }

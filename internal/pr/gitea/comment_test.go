@@ -128,10 +128,12 @@ func refusedClose(t *testing.T, d *desk) {
 	}
 	// What failed for another reason is tried again, and says so once.
 	d.front.setSpoil(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method == http.MethodPatch {
-			http.Error(w, `{"message":"tired"}`, http.StatusInternalServerError)
+		if r.Method != http.MethodPatch {
+			return false
 		}
-		return r.Method == http.MethodPatch
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write([]byte(`{"message":"tired"}`))
+		return true
 	})
 	for range 2 {
 		if err := d.forge.Close(t.Context(), p.Number, "superseded"); err == nil {

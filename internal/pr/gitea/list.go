@@ -168,7 +168,7 @@ func (f *Forge) scanAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		got = append(open, closed...) // what was read last is what is true
+		got = slices.Concat(open, closed) // what was read last is what is true
 	}
 	f.merge(got, began)
 	if err := f.missing(ctx, open); err != nil {

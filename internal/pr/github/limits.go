@@ -110,7 +110,7 @@ func (l *limits) told(who string, r *http.Request, resp *http.Response) *pr.Limi
 	own.limit, own.remaining, own.reset = total, remaining, reset
 	if floor := l.floor(total); remaining < floor && !now.Before(own.until) {
 		// This answer is good; the next request is not sent.
-		l.stop(own, now, max(time.Second, min(reset.Sub(now), longestWait)),
+		_ = l.stop(own, now, max(time.Second, min(reset.Sub(now), longestWait)),
 			fmt.Sprintf("%d of %d requests of this hour are left, and %d are kept for others", remaining, total, floor))
 	}
 	return nil

@@ -141,7 +141,7 @@ func TestAutoMergeIsAskedForWhereItIsSafe(t *testing.T) {
 					t.Errorf("got %v, want %v", err, c.want)
 				}
 				s, err := f.standing(t.Context(), h.number, "main")
-				if err != nil || s.asked != (c.want == pr.ErrQueued) {
+				if err != nil || s.asked != errors.Is(c.want, pr.ErrQueued) {
 					t.Errorf("auto-merge is on: %v, %v", s.asked, err)
 				}
 			})
@@ -209,7 +209,7 @@ func TestGitHubsWordsOfHandingOver(t *testing.T) {
 		}
 	}
 	limit := &pr.LimitError{What: "x"}
-	if err := handoverError(limit); err != error(limit) {
+	if err := handoverError(limit); !errors.Is(err, limit) {
 		t.Errorf("a limit became %v", err)
 	}
 	if err := handoverError(context.Canceled); !errors.Is(err, context.Canceled) {

@@ -255,7 +255,11 @@ func TestCredentialsAreNeverSentElsewhere(t *testing.T) {
 	if _, err := f.do(t.Context(), http.MethodGet, "loop", nil, nil); err == nil || len(seen) > maxRedirects+1 {
 		t.Errorf("%d redirects: %v", len(seen), err)
 	}
-	if _, err := f.transport.RoundTrip(&http.Request{Method: http.MethodGet, URL: must(url.Parse(other.URL)), Header: http.Header{}}); err == nil || elsewhere.Load() != 0 {
+	resp, err := f.transport.RoundTrip(&http.Request{Method: http.MethodGet, URL: must(url.Parse(other.URL)), Header: http.Header{}})
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	if err == nil || elsewhere.Load() != 0 {
 		t.Errorf("another host: %v", err)
 	}
 }
@@ -274,7 +278,7 @@ func TestErrorsAreOneLineAndTellNoSecret(t *testing.T) {
 		is   error
 	}{
 		"GitHub's words": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"message":"Not\nFound","errors":[{"message":"why"}]}`, 404)
+			http.Error(w, `{"message":"Not\nFound","errors":[{"message":"why"}]}`, http.StatusNotFound)
 		}, "GitHub answered 404: Not Found: why", pr.ErrNotFound},
 		"a page": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "<html>Unicorn!</html>", http.StatusBadGateway)
@@ -286,7 +290,7 @@ func TestErrorsAreOneLineAndTellNoSecret(t *testing.T) {
 			http.Error(w, `{"message":"Resource not accessible by integration"}`, http.StatusForbidden)
 		}, "GitHub answered 403: Resource not accessible by integration", pr.ErrForbidden},
 		"very long": {func(w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"message":"`+strings.Repeat("x", 5000)+`"}`, 500)
+			http.Error(w, `{"message":"`+strings.Repeat("x", 5000)+`"}`, http.StatusInternalServerError)
 		}, "GitHub answered 500: xxx", nil},
 		"cut JSON":         {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"login":"b`) }, "read GitHub's answer: unexpected end of JSON input", nil},
 		"nothing":          {func(http.ResponseWriter, *http.Request) {}, "read GitHub's answer: unexpected end of JSON input", nil},
@@ -349,12 +353,12 @@ func TestTheAnswersThatAreKeptAreBounded(t *testing.T) {
 		setBody(resp, []byte(`"`+strings.Repeat("x", n-2)+`"`))
 		return resp
 	}
-	c.put("large", answer(maxKept+1))
+	c.put("large", answer(maxKept+1)) //nolint:bodyclose // made of bytes in memory
 	if c.get("large") != nil {
 		t.Error("a large answer is kept")
 	}
 	for i := range 3 * maxCached / maxKept {
-		c.put(strings.Repeat("k", i+1), answer(maxKept))
+		c.put(strings.Repeat("k", i+1), answer(maxKept)) //nolint:bodyclose // made of bytes in memory
 		c.get("k")
 	}
 	if c.bytes > maxCached || len(c.all) != c.order.Len() || len(c.all) > maxCached/maxKept {
@@ -363,13 +367,13 @@ func TestTheAnswersThatAreKeptAreBounded(t *testing.T) {
 	if c.get("k") == nil || c.get("kk") != nil {
 		t.Error("not the least recently used goes first")
 	}
-	cut := answer(100)
+	cut := answer(100) //nolint:bodyclose // made of bytes in memory
 	setBody(cut, bodyOf(cut)[:50])
 	c.put("cut", cut)
 	if c.get("cut") != nil {
 		t.Error("an answer that was cut is kept")
 	}
-	without := answer(100)
+	without := answer(100) //nolint:bodyclose // made of bytes in memory
 	without.Header.Del("ETag")
 	c.put("k", without)
 	if c.get("k") != nil {

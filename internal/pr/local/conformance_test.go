@@ -26,7 +26,7 @@ func world(t *testing.T) *forges.World {
 	bot := &wire{}
 	people := map[string]forges.Forge{}
 	return &forges.World{
-		Forge:   as("towpath", bot),
+		Forge: as("towpath", bot),
 		As: func(user string) forges.Forge {
 			if people[user] == nil && user != forges.Mallory {
 				people[user] = as(user, &wire{})
