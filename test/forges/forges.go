@@ -85,8 +85,8 @@ type World struct {
 	Reported func(env, commit string) (pr.ReportState, error)
 	// Page is how many things a page of the server's holds; 0: 50.
 	Page int
-	// Many makes so many pull requests onto main quickly, closed when closed is
-	// true, of branches towpath/many/<n>.
+	// Many makes so many pull requests onto main quickly, of branches
+	// towpath/many/<n>, closed when closed is true: those may be of one branch.
 	Many func(n int, closed bool) error
 }
 

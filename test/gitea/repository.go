@@ -22,6 +22,8 @@ type Files map[string]string
 type Change struct {
 	// Branch is pushed to; empty means "main".
 	Branch string
+	// More are other branches that are pushed to, at once.
+	More []string
 	// From is the branch, tag or commit that the commit stands on; empty means none, for the first commit.
 	From string
 	// Message of the commit; empty means "change".
@@ -106,11 +108,15 @@ func (s *Server) commit(ctx context.Context, repo string, by User, c Change, dir
 	if _, err := git("commit", "--quiet", "--allow-empty", "--message", c.Message); err != nil {
 		return "", err
 	}
-	ref := "HEAD:refs/heads/" + c.Branch
-	if c.Force {
-		ref = "+" + ref
+	push := []string{"push", "--quiet", s.CloneURL(repo)}
+	for _, branch := range append([]string{c.Branch}, c.More...) {
+		ref := "HEAD:refs/heads/" + branch
+		if c.Force {
+			ref = "+" + ref
+		}
+		push = append(push, ref)
 	}
-	if _, err := git("push", "--quiet", s.CloneURL(repo), ref); err != nil {
+	if _, err := git(push...); err != nil {
 		return "", err
 	}
 	return git("rev-parse", "HEAD")

@@ -284,20 +284,21 @@ func (s *site) fork(t *testing.T, repo, branch string) (int, error) {
 	return int(p.Index), nil
 }
 
-// many pushes the branches at once and opens their pull requests one after the other.
+// many pushes the branches at once and opens their pull requests one after the other; closed ones are all of
+// one branch.
 func (s *site) many(t *testing.T, repo string, n int, closed bool) error {
 	_, name, _ := strings.Cut(repo, "/")
 	c := s.as(t, s.people[forges.Alice])
-	if _, err := s.server.Commit(t.Context(), repo, s.people[forges.Alice], real.Change{Branch: "towpath/many/1", From: "main", Files: real.Files{"many": "1\n"}}); err != nil {
+	branches := []string{"towpath/many/1"}
+	for i := 2; i <= n && !closed; i++ {
+		branches = append(branches, fmt.Sprintf("towpath/many/%d", i))
+	}
+	_, err := s.server.Commit(t.Context(), repo, s.people[forges.Alice], real.Change{Branch: branches[0], More: branches[1:], From: "main", Files: real.Files{"many": "1\n"}})
+	if err != nil {
 		return err
 	}
-	for i := 2; i <= n; i++ {
-		if _, _, err := c.CreateBranch(org, name, sdk.CreateBranchOption{BranchName: fmt.Sprintf("towpath/many/%d", i), OldBranchName: "towpath/many/1"}); err != nil {
-			return err
-		}
-	}
-	for i := 1; i <= n; i++ {
-		p, _, err := c.CreatePullRequest(org, name, sdk.CreatePullRequestOption{Head: fmt.Sprintf("towpath/many/%d", i), Base: "main", Title: "many"})
+	for i := range n {
+		p, _, err := c.CreatePullRequest(org, name, sdk.CreatePullRequestOption{Head: branches[i%len(branches)], Base: "main", Title: "many"})
 		if err != nil {
 			return err
 		}
