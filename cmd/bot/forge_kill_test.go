@@ -130,14 +130,16 @@ func (k *forgeKill) killed(t *testing.T, scene func(*testing.T, string, []string
 	var died atomic.Bool
 	left := at.n
 	for range settled {
-		cmd := k.command(args, cache)
+		cmd, started := k.command(args, cache), make(chan struct{})
 		k.w.watch.reset(left, at.after, func() {
+			<-started // cmd.Process is written by Start
 			died.Store(true)
 			_ = cmd.Process.Kill() // SIGKILL
 		})
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
+		close(started)
 		_ = cmd.Wait() // when it was killed, its error is the signal
 		if died.Load() {
 			break

@@ -157,7 +157,7 @@ func giteaWorld(t *testing.T) *forgeWorld {
 		return nil
 	}
 	w.commit = func(repo string, files map[string][]byte) error {
-		_, err := s.Commit(ctx, repo, alice, gitea.Change{Files: giteaFiles(files)})
+		_, err := s.Commit(ctx, repo, alice, gitea.Change{From: "main", Files: giteaFiles(files)})
 		return err
 	}
 	return w
