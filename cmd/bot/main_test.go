@@ -11,7 +11,16 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// raceExit has a process with the race detector, such as each towpath of a story,
+// end at once: it lingers for a second otherwise, in case a race shows yet.
+const raceExit = "atexit_sleep_ms=20"
+
 func TestMain(m *testing.M) {
+	if os.Getenv("GORACE") == "" {
+		if err := os.Setenv("GORACE", raceExit); err != nil {
+			panic(err)
+		}
+	}
 	testscript.Main(m, map[string]func(){"towpath": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -30,6 +39,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Values[registryKey{}] = &registryHolder{}
 			e.Values[privateKey{}] = &privateHolder{}
+			e.Setenv("GORACE", os.Getenv("GORACE"))
 			e.Setenv("EXAMPLES", examples)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TOWPATH_CACHE", filepath.Join(e.WorkDir, ".cache"))
