@@ -134,7 +134,7 @@ func TestKeysOfTheSSHAgent(t *testing.T) {
 
 func TestRSAKeysSignWithSHA2Only(t *testing.T) {
 	key := must(rsa.GenerateKey(rand.Reader, 2048))(t)
-	fromFile := must(parseSSHKey(must(os.ReadFile(sshKey(t, key, "")))(t), ""))(t)
+	fromFile := must(parseSSHKey(must(os.ReadFile(sshKey(t, key)))(t), ""))(t)
 	fromAgent := must(agentSigners(hold(t, agent.NewKeyring(), key).(agent.ExtendedAgent), nil))(t)
 	for _, s := range append(fromAgent, fromFile) {
 		able := s.(ssh.MultiAlgorithmSigner)

@@ -54,7 +54,8 @@ func runIn(t testing.TB, env []string, name string, args ...string) string {
 func keygen(t testing.TB, args ...string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "key")
-	runIn(t, nil, program(t, "ssh-keygen", "openssh-client"), append([]string{"-q", "-C", "towpath", "-f", file}, args...)...)
+	// One round, as sixteen take a second with the race detector.
+	runIn(t, nil, program(t, "ssh-keygen", "openssh-client"), append([]string{"-q", "-a", "1", "-C", "towpath", "-f", file}, args...)...)
 	return file
 }
 
@@ -204,25 +205,18 @@ func pgpKey(t *testing.T, config *packet.Config, private bool) string {
 }
 
 // sshKey writes a private key in OpenSSH's form.
-func sshKey(t *testing.T, key any, phrase string) string {
+func sshKey(t *testing.T, key any) string {
 	t.Helper()
-	var block *pem.Block
-	var err error
-	if phrase == "" {
-		block, err = ssh.MarshalPrivateKey(key, "towpath")
-	} else {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "towpath", []byte(phrase))
-	}
-	check(t, err)
+	block := must(ssh.MarshalPrivateKey(key, "towpath"))(t)
 	return secret(t, string(pem.EncodeToMemory(block)))
 }
 
 func TestTheSameChangeIsTheSameSignedCommit(t *testing.T) {
 	_, ed, _ := ed25519.GenerateKey(rand.Reader)
 	for name, file := range map[string]string{
-		"ssh ed25519":     sshKey(t, ed, ""),
-		"ssh ecdsa":       sshKey(t, must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t), ""),
-		"ssh rsa":         sshKey(t, must(rsa.GenerateKey(rand.Reader, 2048))(t), ""),
+		"ssh ed25519":     sshKey(t, ed),
+		"ssh ecdsa":       sshKey(t, must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)),
+		"ssh rsa":         sshKey(t, must(rsa.GenerateKey(rand.Reader, 2048))(t)),
 		"openpgp rsa":     pgpKey(t, &packet.Config{RSABits: 2048}, true),
 		"openpgp ed25519": pgpKey(t, &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA}, true),
 	} {
@@ -244,7 +238,7 @@ func TestTheSameChangeIsTheSameSignedCommit(t *testing.T) {
 
 func TestAKeyThatCannotSignMakesNoCommit(t *testing.T) {
 	_, ed, _ := ed25519.GenerateKey(rand.Reader)
-	plain, locked := sshKey(t, ed, ""), sshKey(t, ed, passphrase)
+	plain, locked := sshKey(t, ed), keygen(t, "-t", "ed25519", "-N", passphrase)
 	public := secret(t, string(ssh.MarshalAuthorizedKey(must(ssh.NewSignerFromKey(ed))(t).PublicKey())))
 	pgp := pgpKey(t, &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA}, true)
 	expired := pgpKey(t, &packet.Config{Algorithm: packet.PubKeyAlgoEdDSA, KeyLifetimeSecs: 60}, true)
@@ -298,9 +292,8 @@ func TestSigningThatIsHalfSaidIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestANewKeyIsUsedAtTheNextCommit(t *testing.T) {
-	_, first, _ := ed25519.GenerateKey(rand.Reader)
-	_, second, _ := ed25519.GenerateKey(rand.Reader)
-	file, phrase := sshKey(t, first, passphrase), secret(t, passphrase)
+	key := func(phrase string) string { return keygen(t, "-t", "ed25519", "-N", phrase) }
+	file, phrase := key(passphrase), secret(t, passphrase)
 	dir := bare(t, t.TempDir(), "config.git")
 	base := put(t, dir, "main", "", map[string]string{"a": "0\n"})
 	r := open(t, Config{URL: dir, Sign: Signing{KeyFile: file, PassphraseFile: phrase}})
@@ -314,7 +307,7 @@ func TestANewKeyIsUsedAtTheNextCommit(t *testing.T) {
 	if _, err := r.Commit(t.Context(), Change{Parent: base, Files: map[string][]byte{"a": []byte("2\n")}}); err == nil {
 		t.Error("a passphrase that is no longer right still opens the key")
 	}
-	check(t, os.WriteFile(file, must(os.ReadFile(sshKey(t, second, "another")))(t), 0o600))
+	check(t, os.WriteFile(file, must(os.ReadFile(key("another")))(t), 0o600))
 	if after := signature(); after == before || !strings.Contains(after, "gpgsig -----BEGIN SSH SIGNATURE-----\n ") {
 		t.Errorf("after the change:\n%s", after)
 	}

@@ -58,18 +58,26 @@ func TestAHeadThatTakesTooLongIsGivenUpOnce(t *testing.T) {
 }
 
 // What holds markers is parsed, and has a limit of its own.
+func TestWhatIsReadOfAHeadIsBounded(t *testing.T) {
+	// As docs/reference/markers.md says.
+	if bytes, marked, entries := newLine(t, nil).bot.LintBudget(); bytes != 128<<20 || marked != 32<<20 || entries != 500_000 {
+		t.Errorf("%d bytes, %d in marked files, %d entries", bytes, marked, entries)
+	}
+}
+
 func TestAHeadWithTooManyMarkedFilesIsRefused(t *testing.T) {
 	l := newLine(t, nil)
 	l.settle()
-	big := append([]byte("a: b # towpath: web\n"), bytes.Repeat([]byte("# text\n"), 590_000)...)
+	l.bot.SetLintBudget(8<<20, 4<<20)
+	big := append([]byte("a: b # towpath: web\n"), bytes.Repeat([]byte("# text\n"), 150_000)...)
 	files := map[string][]byte{}
-	for i := range 9 {
+	for i := range 5 {
 		files[fmt.Sprintf("big/%d.yaml", i)] = big
 	}
 	l.branch("big", l.head(), files)
 	n := l.ask("big")
 	l.tick()
-	if status, _ := l.lintOf(n); status != "failure: cannot be checked: more than 32 MiB of its files hold markers" {
+	if status, _ := l.lintOf(n); status != "failure: cannot be checked: more than 4 MiB of its files hold markers" {
 		t.Errorf("%q", status)
 	}
 }

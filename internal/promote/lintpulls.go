@@ -20,10 +20,10 @@ const (
 	maxLinted      = 20               // heads of one tick
 	maxLintTime    = 30 * time.Second // after which a tick begins with no further head
 	maxTreeTime    = 10 * time.Second // after which nothing more is read of one tree
-	maxLintBytes   = 128 << 20        // bytes read of one tree, each reading counted
-	maxLintMarked  = 32 << 20         // those of them in files that may hold a marker, which are parsed
-	maxLintEntries = 500_000          // entries of folders listed of one tree, each listing counted
 )
+
+// lintBudget is what one tree may cost.
+func lintBudget() budget { return budget{bytes: 128 << 20, marked: 32 << 20, entries: 500_000} }
 
 // lints remembers what was found, so that a failed write costs no second look.
 type lints struct {
@@ -194,10 +194,10 @@ func (s Situation) concerns(p string) bool {
 // lintTree checks one tree, as far as it is not too much.
 func (b *Bot) lintTree(ctx context.Context, snap gitrepo.Snapshot) linted {
 	began := b.cfg.Now()
-	m := &meter{fsys: snap.FS(), bytes: maxLintBytes, marked: maxLintMarked, entries: maxLintEntries}
+	m := &meter{fsys: snap.FS(), budget: b.lintBudget}
 	m.over = func() error {
 		if b.cfg.Now().Sub(began) > maxTreeTime {
-			return errLate
+			return errLate()
 		}
 		return ctx.Err()
 	}

@@ -239,14 +239,15 @@ func TestAHeadThatIsTooLargeIsRefused(t *testing.T) {
 	l := newLine(t, nil)
 	l.settle()
 	files := map[string][]byte{}
-	big := bytes.Repeat([]byte("# text\n"), 590_000)
-	for i := range 40 {
+	l.bot.SetLintBudget(8<<20, 4<<20)
+	big := bytes.Repeat([]byte("# text\n"), 150_000)
+	for i := range 9 {
 		files[fmt.Sprintf("big/%d.yaml", i)] = big
 	}
 	l.branch("big", l.head(), files)
 	n := l.ask("big")
 	l.tick()
-	if status, comment := l.lintOf(n); !strings.HasPrefix(status, "failure: cannot be checked: it holds more than 128 MiB") || !strings.Contains(comment, "cannot be checked") {
+	if status, comment := l.lintOf(n); !strings.HasPrefix(status, "failure: cannot be checked: it holds more than 8 MiB") || !strings.Contains(comment, "cannot be checked") {
 		t.Errorf("%q %q", status, comment)
 	}
 }

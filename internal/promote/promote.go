@@ -111,6 +111,8 @@ type Bot struct {
 	heard    map[int]int64            // pull request → the last comment that was looked at for commands
 	queued   map[string]pr.CheckState // head of a merge queue → what was said of it
 	pages    pages
+
+	lintBudget budget
 }
 
 // New returns a Bot.
@@ -138,7 +140,7 @@ func New(c Config) *Bot {
 	}
 	g := &guard{Forge: c.Forge, now: c.Now, log: c.Logger}
 	c.Forge = g
-	return &Bot{cfg: c, seen: newSeen(c.Dir, c.Logger), teams: map[string]teamAnswer{}, forge: g, refused: map[string]refusal{}, heard: map[int]int64{}}
+	return &Bot{cfg: c, seen: newSeen(c.Dir, c.Logger), teams: map[string]teamAnswer{}, forge: g, refused: map[string]refusal{}, heard: map[int]int64{}, lintBudget: lintBudget()}
 }
 
 // maxAttempts bounds how often one tick starts again after a lost push race.

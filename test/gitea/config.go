@@ -10,7 +10,7 @@ import (
 
 // PageSize is how many things an answer of the API holds at most: few, so that tests of several pages need
 // not make many.
-const PageSize = 20
+const PageSize = 6
 
 // settings are Gitea's, with what configure gives: folders, port, secrets, title.
 //
