@@ -17,9 +17,9 @@ import (
 // What checking other people's pull requests may cost. What is read is what
 // strangers wrote.
 const (
-	maxLinted      = 20               // heads of one tick
-	maxLintTime    = 30 * time.Second // after which a tick begins with no further head
-	maxTreeTime    = 10 * time.Second // after which nothing more is read of one tree
+	maxLinted   = 20               // heads of one tick
+	maxLintTime = 30 * time.Second // after which a tick begins with no further head
+	maxTreeTime = 10 * time.Second // after which nothing more is read of one tree
 )
 
 // lintBudget is what one tree may cost.
