@@ -2,6 +2,7 @@ package patch
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
@@ -94,10 +95,16 @@ func TestCostsOfReading(t *testing.T) {
 		many = append(many, Set{Policy: fmt.Sprintf("other-%d", i), Ref: ref(t, "x:1")})
 	}
 	unmarked, marked := corpus(files, false), corpus(files, true)
-	setup := func(sets []Set) float64 { return testing.AllocsPerRun(5, func() { Apply(nil, sets) }) }
-	count := func(files []File, sets []Set) float64 {
-		return testing.AllocsPerRun(5, func() { Apply(files, sets) }) - setup(sets)
+	// The least of several: a collection at the wrong moment empties pools, and the race
+	// detector does so at random.
+	least := func(files []File, sets []Set) float64 {
+		n := math.Inf(1)
+		for range 7 {
+			n = min(n, testing.AllocsPerRun(1, func() { Apply(files, sets) }))
+		}
+		return n
 	}
+	count := func(files []File, sets []Set) float64 { return least(files, sets) - least(nil, sets) }
 	if n := count(unmarked, sets); n > 0 {
 		t.Errorf("%v allocations for %d unmarked files", n, files)
 	}
