@@ -30,7 +30,7 @@ func TestABotKilledNextToAnyCallOfAProposalEndsLikeOneThatLived(t *testing.T) {
 	if err := reg.PushAll("shop/web", "1.0.0", "1.1.0", "1.2.0"); err != nil {
 		t.Fatal(err)
 	}
-	binary := towpathBinary(t)
+	binary := shippedBinary(t)
 	for _, world := range []func(*testing.T) *forgeWorld{githubWorld, giteaWorld} {
 		w := world(t)
 		t.Run(w.kind, func(t *testing.T) {
