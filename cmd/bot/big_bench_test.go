@@ -22,10 +22,7 @@ import (
 // a new version for 20 apps, commits and pushes, and one that finds nothing. The
 // figures are those of whole processes: start, registries and end included.
 func BenchmarkRunOnALargeRepository(b *testing.B) {
-	binary := filepath.Join(b.TempDir(), "towpath")
-	if out, err := exec.Command("go", "build", "-trimpath", "-o", binary, ".").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
-	}
+	binary := shippedBinary(b)
 	for name, files := range map[string]int{"10000": 10_000, "100000": 100_000} {
 		b.Run(name, func(b *testing.B) { benchmarkRun(b, binary, files) })
 	}

@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 
 // shippedBinary builds towpath as make build does. A process that is killed tells of
 // no race, and one without the race detector starts in a fifth of the time.
-func shippedBinary(t *testing.T) string {
+func shippedBinary(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "towpath")
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, ".")

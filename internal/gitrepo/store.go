@@ -15,7 +15,7 @@ import (
 
 // Limits of what is kept in memory.
 const (
-	objectCacheBytes = 32 << 20 // decoded objects
+	objectCacheBytes = 8 << 20  // objects as they are read; bases of deltas are most of it
 	maxCachedEntries = 400_000  // entries of decoded trees, about 60 bytes each; all are dropped when there are more
 	maxTreeBytes     = 64 << 20 // one tree or commit object
 )
