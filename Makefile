@@ -7,9 +7,9 @@ VERSION        ?= $(shell git describe --tags --always --dirty 2>/dev/null || ec
 GOLANGCI_LINT   = v2.15.0
 GOVULNCHECK     = v1.8.0
 
-# Three packages at a time keep two cores busy: now and then each waits for a
-# server or for git. TIMEOUT is for one package.
-P              ?= 3
+# Two packages at a time suit two cores; the packages with a control plane of
+# their own use both. TIMEOUT is for one package.
+P              ?= 2
 TIMEOUT        ?= 20m
 PKG            ?= ./...
 BENCH          ?= .
@@ -33,7 +33,7 @@ help: ## say what can be made
 	@echo '  FORGE=gitea        demo: pull requests in a real Gitea, approved by two reviewers'
 	@echo '  CONTEXTS=a,b,c     demo: use these kubeconfig contexts as dev, staging and prod'
 	@echo '  PKG=./internal/... test: only these packages'
-	@echo '  P=3, TIMEOUT=20m   test: packages at once; longest time of one'
+	@echo '  P=2, TIMEOUT=20m   test: packages at once; longest time of one'
 	@echo '  BENCH=regexp       bench: only these benchmarks'
 	@echo '  TOWPATH_CACHE=dir  where built tools and servers are kept'
 

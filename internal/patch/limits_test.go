@@ -112,7 +112,8 @@ func TestCostsOfReading(t *testing.T) {
 	if few > 40*files {
 		t.Errorf("%v allocations for %d marked files that stay as they are", few, files)
 	}
-	if n := count(marked, many); n > few+files {
+	// One for each policy would be 2,000 times as many; what is left of noise is not.
+	if n := count(marked, many); n > few+5*files {
 		t.Errorf("%v allocations with %d policies, %v with one", n, len(many), few)
 	}
 }
